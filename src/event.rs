@@ -1,0 +1,451 @@
+//! The domain: what the PBX reported ([`Record`]), what is remembered of it ([`Event`]), and the ids of both.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::private::{PersonName, PhoneNumber};
+
+/// The two things that are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A call that nobody answered.
+    Call,
+    /// A voicemail that nobody has heard.
+    Voicemail,
+}
+
+impl Kind {
+    /// The name in logs, metrics and stored keys.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "calls",
+            Self::Voicemail => "voicemails",
+        }
+    }
+
+    /// What is told when such a record is first announced.
+    pub fn first_event(self) -> EventType {
+        match self {
+            Self::Call => EventType::CallMissed,
+            Self::Voicemail => EventType::VoicemailNew,
+        }
+    }
+}
+
+/// What can be told, by its name in payloads, routes and templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum EventType {
+    /// An inbound call that the PBX marks as missed, with no `return_uuid`.
+    #[serde(rename = "call.missed")]
+    CallMissed,
+    /// An unread voicemail.
+    #[serde(rename = "voicemail.new")]
+    VoicemailNew,
+}
+
+impl EventType {
+    /// Every event that this version tells.
+    pub const ALL: [Self; 2] = [Self::CallMissed, Self::VoicemailNew];
+
+    /// The name in payloads, routes and templates.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CallMissed => "call.missed",
+            Self::VoicemailNew => "voicemail.new",
+        }
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for EventType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|event| event.as_str() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|event| event.as_str()).collect();
+            format!("unknown event type `{text}`; this version knows {}", known.join(", "))
+        })
+    }
+}
+
+/// Whose call it was. A caller without a number has withheld it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Caller {
+    /// `None` when withheld.
+    pub number: Option<PhoneNumber>,
+    /// From the PBX's phone book or the SIP display name: controlled by the caller, so never trusted.
+    pub name: Option<PersonName>,
+}
+
+impl Caller {
+    /// Whether the caller hid their number.
+    pub fn withheld(&self) -> bool {
+        self.number.is_none()
+    }
+}
+
+/// What was called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Called {
+    /// The public number (DID) that was dialled; unknown for voicemails.
+    pub number: Option<PhoneNumber>,
+    /// The name of the extension.
+    pub name: Option<PersonName>,
+    /// The extension that rang, or whose mailbox it is.
+    pub extension: Option<String>,
+    /// Number or name of the queue or ring group, as the PBX gives it.
+    pub queue: Option<String>,
+}
+
+/// Which way a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From outside.
+    Inbound,
+    /// To outside.
+    Outbound,
+    /// Between extensions.
+    Internal,
+}
+
+/// Whether there is audio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audio {
+    /// Nothing was recorded, or not yet.
+    None,
+    /// A recording is there.
+    Present,
+    /// There was one; asking for it would be useless.
+    Deleted,
+}
+
+/// One row of the PBX, understood. Made by `pbx::wire` only; every doubtful field has been settled there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Call or voicemail.
+    pub kind: Kind,
+    /// The PBX's id of the call. Opaque: the vendor's own sample is not a valid UUID.
+    pub uuid: String,
+    /// Always inbound for voicemails.
+    pub direction: Direction,
+    /// Who called.
+    pub caller: Caller,
+    /// What they called.
+    pub called: Called,
+    /// When the call began; falls back on the other stamps when broken.
+    pub started_at: Timestamp,
+    /// When somebody or something (a menu, a queue) picked up.
+    pub answered_at: Option<Timestamp>,
+    /// When the call ended. `None` while it goes on, and when the stamp is missing.
+    pub ended_at: Option<Timestamp>,
+    /// Whole length in seconds.
+    pub duration: Option<u32>,
+    /// Seconds in the queue.
+    pub queue_wait: Option<u32>,
+    /// The PBX's Turkish text, as it is. Not to be decided by.
+    pub result: Option<String>,
+    /// The PBX's own mark. The truth about being missed.
+    pub missed: bool,
+    /// The call by which it was returned.
+    pub return_uuid: Option<String>,
+    /// Whether there is audio.
+    pub audio: Audio,
+    /// When a voicemail was heard.
+    pub read_at: Option<Timestamp>,
+}
+
+impl Record {
+    /// The end of the call, as well as it is known.
+    pub fn end(&self) -> Timestamp {
+        self.ended_at.unwrap_or_else(|| {
+            let length = jiff::SignedDuration::from_secs(self.duration.unwrap_or(0).into());
+            self.started_at.saturating_add(length).unwrap_or(self.started_at)
+        })
+    }
+
+    /// Whether this leg was answered by a person, as far as the row tells: not marked missed, and picked up.
+    pub fn answered(&self) -> bool {
+        self.kind == Kind::Call && !self.missed && self.answered_at.is_some()
+    }
+}
+
+/// What is remembered of one call or voicemail: one stored row, by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Derived from account, kind and uuid.
+    pub id: EventId,
+    /// The account's name in the configuration.
+    pub account: String,
+    /// Call or voicemail.
+    pub kind: Kind,
+    /// The PBX's id.
+    pub uuid: String,
+    /// Who called.
+    pub caller: Caller,
+    /// What they called.
+    pub called: Called,
+    /// When the call began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Whole length in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u32>,
+    /// Seconds in the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_wait: Option<u32>,
+    /// The PBX's text for how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// The call by which it was returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_uuid: Option<String>,
+    /// Whether there is audio to ask for.
+    #[serde(default)]
+    pub recording: bool,
+    /// When ringback first saw it.
+    pub seen_at: Timestamp,
+    /// How far its story has come.
+    pub standing: Standing,
+}
+
+impl Event {
+    /// Whether somebody still has to act: announced or about to be, and neither returned nor heard.
+    pub fn is_open(&self) -> bool {
+        matches!(self.standing, Standing::Waiting | Standing::Announced { .. })
+    }
+}
+
+/// How far an event's story has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Seen, and still within its grace.
+    Waiting,
+    /// Deliveries were decided and committed.
+    Announced {
+        /// When that was.
+        at: Timestamp,
+    },
+    /// Remembered so that it is never announced.
+    Quiet {
+        /// Why nobody was told.
+        why: Quiet,
+    },
+    /// Settled: nobody needs to act any more.
+    Closed {
+        /// When that was noticed.
+        at: Timestamp,
+        /// By what.
+        by: Closed,
+    },
+}
+
+/// Why an event is remembered without being told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quiet {
+    /// Older than `watch.first_run` when ringback first started.
+    FirstRun,
+    /// Older than `watch.max_age` when first seen.
+    MaxAge,
+    /// The caller hung up within `watch.missed_calls.min_wait`.
+    MinWait,
+    /// The route that matched says `mute`.
+    Muted,
+    /// No route matched.
+    Unrouted,
+}
+
+impl Quiet {
+    /// The name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstRun => "first_run",
+            Self::MaxAge => "max_age",
+            Self::MinWait => "min_wait",
+            Self::Muted => "muted",
+            Self::Unrouted => "unrouted",
+        }
+    }
+}
+
+/// What settled an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closed {
+    /// The PBX set `return_uuid`.
+    Returned,
+    /// The same caller was answered later, or a later call of theirs was returned.
+    CallerReached,
+    /// Another leg of the same call was answered.
+    Answered,
+    /// The voicemail was heard.
+    Heard,
+    /// A voicemail of the same call speaks for it.
+    Voicemail,
+    /// It was watched for `follow_up` and nothing came.
+    Expired,
+}
+
+/// Defines an id of 128 bits, printed as a prefix and 32 hex digits, and stored so.
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// The raw bytes, for keys.
+            pub fn bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut text = [0_u8; $prefix.len() + 32];
+                f.write_str(hex_id($prefix, &self.0, &mut text))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                parse_hex_id($prefix, text)
+                    .map(Self)
+                    .ok_or_else(|| format!("`{text}` is not an id: expected {} and 32 hex digits", $prefix))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut text = [0_u8; $prefix.len() + 32];
+                serializer.serialize_str(hex_id($prefix, &self.0, &mut text))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id_type! {
+    /// Names an event, the same on every replica and after a lost store.
+    EventId, "evt_"
+}
+id_type! {
+    /// Names a delivery: one event for one channel, over any number of attempts.
+    DeliveryId, "dlv_"
+}
+
+impl EventId {
+    /// The id of `event` about the call or voicemail `uuid` of `account`.
+    pub fn derive(account: &str, event: EventType, uuid: &str) -> Self {
+        Self(digest(&[account, event.as_str(), uuid]))
+    }
+}
+
+impl DeliveryId {
+    /// The id under which `channel` is told of `event` about `uuid` of `account`.
+    pub fn derive(account: &str, event: EventType, uuid: &str, channel: &str) -> Self {
+        Self(digest(&[account, event.as_str(), uuid, channel]))
+    }
+}
+
+/// Every part is preceded by its length, so that no two lists of parts read alike.
+fn digest(parts: &[&str]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finalize()[..16]);
+    id
+}
+
+fn hex_id<'t>(prefix: &str, bytes: &[u8; 16], text: &'t mut [u8]) -> &'t str {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    text[..prefix.len()].copy_from_slice(prefix.as_bytes());
+    for (pair, byte) in text[prefix.len()..].chunks_exact_mut(2).zip(bytes) {
+        pair[0] = HEX[usize::from(byte >> 4)];
+        pair[1] = HEX[usize::from(byte & 15)];
+    }
+    // Prefix and hex digits are ASCII.
+    std::str::from_utf8(text).unwrap_or_default()
+}
+
+fn parse_hex_id(prefix: &str, text: &str) -> Option<[u8; 16]> {
+    let hex = text.strip_prefix(prefix)?.as_bytes();
+    if hex.len() != 32 {
+        return None;
+    }
+    let mut id = [0; 16];
+    for (byte, pair) in id.iter_mut().zip(hex.chunks_exact(2)) {
+        let digit = |c: u8| match c {
+            b'0'..=b'9' => Some(c - b'0'),
+            b'a'..=b'f' => Some(c - b'a' + 10),
+            _ => None,
+        };
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_depends_on_every_part_and_on_nothing_else() {
+        let id = DeliveryId::derive("main", EventType::CallMissed, "u1", "crm");
+        assert_eq!(id, DeliveryId::derive("main", EventType::CallMissed, "u1", "crm"));
+        for other in [
+            DeliveryId::derive("mai", EventType::CallMissed, "nu1", "crm"),
+            DeliveryId::derive("main", EventType::VoicemailNew, "u1", "crm"),
+            DeliveryId::derive("main", EventType::CallMissed, "u1c", "rm"),
+        ] {
+            assert_ne!(id, other);
+        }
+    }
+
+    #[test]
+    fn an_id_of_this_version_is_an_id_of_the_next() {
+        // A changed derivation would tell every remembered event again.
+        let id = EventId::derive("main", EventType::CallMissed, "651f8a68-782e-11g7-a6b6-5bedc26e2ab3");
+        insta::assert_snapshot!(id, @"");
+    }
+
+    #[test]
+    fn an_id_reads_back_as_it_was_written() {
+        let id = DeliveryId::derive("main", EventType::CallMissed, "u1", "crm");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!(!id.to_string().contains('.'), "Standard Webhooks forbids a dot in the id");
+        assert_eq!(serde_json::from_str::<DeliveryId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
+        assert!("dlv_12".parse::<DeliveryId>().is_err());
+        assert!("evt_zz".parse::<EventId>().is_err());
+    }
+}

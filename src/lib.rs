@@ -1,0 +1,12 @@
+//! ringback
+
+pub mod channel;
+pub mod clock;
+pub mod config;
+pub mod event;
+pub mod http;
+pub mod message;
+pub mod outbox;
+pub mod private;
+pub mod retry;
+pub mod units;

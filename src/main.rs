@@ -1,0 +1,2 @@
+//! ringback
+fn main() {}

@@ -1,0 +1,78 @@
+//! What the renderer makes and a channel sends: the message in the form of its channel.
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Language of the built-in templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Locale {
+    /// Turkish.
+    #[default]
+    Tr,
+    /// English.
+    En,
+}
+
+impl Locale {
+    /// Every language that the built-in templates speak.
+    pub const ALL: [Self; 2] = [Self::Tr, Self::En];
+
+    /// The name in the configuration and of the templates' folder.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tr => "tr",
+            Self::En => "en",
+        }
+    }
+}
+
+/// The types of channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChannelType {
+    /// A mail by SMTP.
+    Email,
+    /// A Slack message.
+    Slack,
+    /// A signed HTTP request.
+    Webhook,
+}
+
+impl ChannelType {
+    /// Every type; tests loop over it so that none can opt out.
+    pub const ALL: [Self; 3] = [Self::Email, Self::Slack, Self::Webhook];
+
+    /// The name in the configuration and of the templates' folder.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Slack => "slack",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// A rendered message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// For channels of type `email`.
+    Email(Mail),
+    /// For channels of type `slack`: the JSON of a Block Kit message.
+    Slack(Bytes),
+    /// For channels of type `webhook`: the body.
+    Webhook(Bytes),
+}
+
+/// A mail without its addresses, which the channel adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// One line.
+    pub subject: String,
+    /// `text/plain`, reads well alone.
+    pub text: String,
+    /// `text/html`.
+    pub html: String,
+    /// Mails with the same key are one conversation: `References` to an id made of it.
+    pub thread: String,
+}

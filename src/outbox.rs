@@ -1,0 +1,196 @@
+//! A delivery and its way from pending to delivered or dead. Pure: [`settle`] is the whole state machine.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{DeliveryId, Event, EventId, EventType};
+use crate::retry;
+
+/// One event for one channel: one stored row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Never changes: `webhook-id`, and the left part of the Message-ID.
+    pub id: DeliveryId,
+    /// What is told.
+    pub event_id: EventId,
+    /// As which event.
+    pub event: EventType,
+    /// The channel's name in the configuration.
+    pub channel: String,
+    /// The rule that decided it: its position in `routes`, from 0.
+    pub rule: usize,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// Not to be tried before.
+    pub due_at: Timestamp,
+    /// Tries that the receiver was charged with.
+    pub attempts: u32,
+    /// Where it stands.
+    pub state: State,
+    /// The last failure, in a sentence without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<Failure>,
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// To be tried at `due_at`.
+    Pending,
+    /// The receiver took it.
+    Delivered {
+        /// When it said so.
+        at: Timestamp,
+    },
+    /// Will not be tried again unless a person says so.
+    Dead {
+        /// When it was given up.
+        at: Timestamp,
+    },
+    /// Its reason went away before it was sent.
+    Withdrawn {
+        /// When that was noticed.
+        at: Timestamp,
+    },
+}
+
+/// The three outcomes of an attempt. Classified where the status code or reply is still in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver took it.
+    Delivered,
+    /// Not now: again later, not sooner than `wait` when the receiver named one.
+    RetryAfter {
+        /// What went wrong.
+        failure: Failure,
+        /// The receiver's own floor for the wait (`Retry-After`).
+        wait: Option<Duration>,
+    },
+    /// Never: the receiver refuses this message or this address for good.
+    Permanent(Failure),
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of trouble it is; decides who is charged.
+    pub kind: FailureKind,
+    /// For people, masked, at most [`Failure::MAX_TEXT`] bytes.
+    pub text: String,
+}
+
+impl Failure {
+    /// Keeps a stored row well under the store's limit for one value.
+    pub const MAX_TEXT: usize = 300;
+
+    /// Shortens the text to what a row may hold.
+    pub fn new(kind: FailureKind, text: impl Into<String>) -> Self {
+        let mut text = text.into();
+        if text.len() > Self::MAX_TEXT {
+            let end = text.floor_char_boundary(Self::MAX_TEXT - '…'.len_utf8());
+            text.truncate(end);
+            text.push('…');
+        }
+        Self { kind, text }
+    }
+}
+
+/// What kind of trouble a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// No answer in time.
+    Timeout,
+    /// Refused, reset, unresolvable: nothing that speaks our protocol was there.
+    Unreachable,
+    /// The certificate or the handshake.
+    Tls,
+    /// The receiver asked for fewer requests: the channel pauses, the delivery is not charged.
+    RateLimited,
+    /// The receiver does not accept our credentials: the channel pauses, a person must act.
+    Unauthorized,
+    /// The receiver is there and has trouble of its own.
+    Receiver,
+    /// The receiver refuses this message for good.
+    Rejected,
+    /// Ours: the message could not be made or the channel is not there.
+    Internal,
+}
+
+impl FailureKind {
+    /// The name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Tls => "tls",
+            Self::RateLimited => "rate_limited",
+            Self::Unauthorized => "unauthorized",
+            Self::Receiver => "receiver",
+            Self::Rejected => "rejected",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the whole channel waits rather than this delivery, which then costs it no attempt.
+    pub fn pauses_channel(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Unauthorized)
+    }
+}
+
+/// A due delivery in the hands of one worker, with what it is about. Settled or released, never dropped:
+/// a dropped claim comes back when its lease ends.
+#[derive(Debug)]
+pub struct Claim {
+    /// The row as it was claimed.
+    pub delivery: Delivery,
+    /// The event as it is known now.
+    pub event: Event,
+}
+
+/// A claim's new row, ready to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The row that replaces the claimed one.
+    pub delivery: Delivery,
+}
+
+/// What an attempt makes of a delivery. `draw` is uniform in 0..1 and jitters the wait.
+pub fn settle(claim: Claim, outcome: Outcome, now: Timestamp, policy: &retry::Policy, draw: f64) -> Settled {
+    let mut delivery = claim.delivery;
+    match outcome {
+        Outcome::Delivered => {
+            delivery.attempts += 1;
+            delivery.state = State::Delivered { at: now };
+            delivery.last_failure = None;
+        }
+        Outcome::Permanent(failure) => {
+            delivery.attempts += 1;
+            delivery.state = State::Dead { at: now };
+            delivery.last_failure = Some(failure);
+        }
+        Outcome::RetryAfter { failure, wait } => {
+            if !failure.kind.pauses_channel() {
+                delivery.attempts += 1;
+            }
+            let wait = policy.wait(delivery.attempts, draw).max(wait.unwrap_or_default());
+            delivery.due_at = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+            let given_up = delivery.created_at.saturating_add(policy.give_up_after).unwrap_or(Timestamp::MAX);
+            if !failure.kind.pauses_channel() && delivery.due_at > given_up {
+                delivery.state = State::Dead { at: now };
+            }
+            delivery.last_failure = Some(failure);
+        }
+    }
+    Settled { delivery }
+}
+
+/// Takes a delivery out of the queue because its reason went away before it was ever sent.
+pub fn withdraw(claim: Claim, now: Timestamp) -> Settled {
+    let mut delivery = claim.delivery;
+    delivery.state = State::Withdrawn { at: now };
+    Settled { delivery }
+}

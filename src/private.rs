@@ -1,0 +1,166 @@
+//! Secrets and people as types: what they hold is masked wherever it is printed, and shown only by a named call.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A key, password, token or signing secret. Never printed; [`Secret::expose`] is the only way to the text.
+///
+/// It has no `Serialize`: a secret is in no stored row and no payload.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes the text in.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that sends or signs with it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no text at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The forms of one phone number, as [`PhoneNumber::expose`] shows them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digits {
+    /// As the PBX wrote it, composites taken apart: `03121234567`, `902129876543`, `1014`.
+    pub raw: String,
+    /// E.164 with the plus sign, when the number is surely a public one: `+903121234567`.
+    pub e164: Option<String>,
+    /// For people: `0312 123 45 67`, `+49 30 27590915`, `444 12 34`, or the raw text.
+    pub display: String,
+}
+
+/// A phone number, an extension or a short code: personal data, so printing it masks all but the ends.
+///
+/// Serialising reveals it: stored rows and payloads need the number, logs do not serialise.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PhoneNumber(Digits);
+
+impl PhoneNumber {
+    /// Wraps digits that [`crate::number::parse`] has read.
+    pub fn new(digits: Digits) -> Self {
+        Self(digits)
+    }
+
+    /// The number in all its forms.
+    pub fn expose(&self) -> &Digits {
+        &self.0
+    }
+
+    /// `0532 *** ** 67`: the display form with its middle digits starred.
+    pub fn masked(&self) -> String {
+        mask_digits(&self.0.display)
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+impl fmt::Display for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+/// The name of a caller or of whom they called: personal data, printed as its first letter.
+///
+/// Serialising reveals it, as with [`PhoneNumber`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonName(String);
+
+impl PersonName {
+    /// Takes the name in.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PersonName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for PersonName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.chars().next() {
+            Some(first) => write!(f, "{first}***"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Stars the middle digits of a display form and leaves its shape: the first four and the last two digits stay,
+/// of short numbers (up to six digits: extensions, short codes) only the first and the last.
+pub fn mask_digits(display: &str) -> String {
+    let total = display.chars().filter(char::is_ascii_digit).count();
+    let (head, tail) = if total > 6 { (4, 2) } else { (1, 1) };
+    let mut seen = 0;
+    display
+        .chars()
+        .map(|c| {
+            if !c.is_ascii_digit() {
+                return c;
+            }
+            seen += 1;
+            if seen <= head || seen + tail > total { c } else { '*' }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_prints_as_stars_in_every_format() {
+        let secret = Secret::new("K12345678");
+        assert_eq!(format!("{secret} {secret:?} {secret:#?}"), "*** *** ***");
+    }
+
+    #[test]
+    fn a_number_keeps_its_shape_when_masked() {
+        assert_eq!(mask_digits("0532 111 22 67"), "0532 *** ** 67");
+        assert_eq!(mask_digits("+903121234567"), "+9031******67");
+        assert_eq!(mask_digits("1014"), "1**4");
+        assert_eq!(mask_digits("112"), "1*2");
+        assert_eq!(mask_digits(""), "");
+    }
+
+    #[test]
+    fn a_name_prints_as_its_first_letter() {
+        assert_eq!(format!("{:?} {}", PersonName::new("Şükrü Öz"), PersonName::new("")), "Ş*** ");
+    }
+}
