@@ -5,8 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::cursor::ahead;
 use crate::event::{DeliveryId, Event, EventId, EventType};
 use crate::retry;
+
+/// A receiver may ask for a pause, but not for ever.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// One event for one channel: one stored row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +25,10 @@ pub struct Delivery {
     pub channel: String,
     /// The rule that decided it: its position in `routes`, from 0.
     pub rule: usize,
+    /// When the call ended: backlogs go out in this order.
+    pub happened_at: Timestamp,
+    /// When the record was first seen; latency is counted from here.
+    pub seen_at: Timestamp,
     /// When it was decided.
     pub created_at: Timestamp,
     /// Not to be tried before.
@@ -145,6 +153,8 @@ impl FailureKind {
 /// a dropped claim comes back when its lease ends.
 #[derive(Debug)]
 pub struct Claim {
+    /// Names the lease: a settle under an older one is too late, and changes nothing.
+    pub lease: u64,
     /// The row as it was claimed.
     pub delivery: Delivery,
     /// The event as it is known now.
@@ -154,6 +164,8 @@ pub struct Claim {
 /// A claim's new row, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
+    /// The lease under which the claim was held.
+    pub lease: u64,
     /// The row that replaces the claimed one.
     pub delivery: Delivery,
 }
@@ -173,24 +185,41 @@ pub fn settle(claim: Claim, outcome: Outcome, now: Timestamp, policy: &retry::Po
             delivery.last_failure = Some(failure);
         }
         Outcome::RetryAfter { failure, wait } => {
-            if !failure.kind.pauses_channel() {
+            let deadline = ahead(delivery.created_at, policy.give_up_after);
+            if failure.kind.pauses_channel() {
+                // The channel waits, see `pause`; the delivery keeps its turn and is not charged.
+                delivery.due_at = now;
+            } else {
                 delivery.attempts += 1;
+                let wait = policy.wait(delivery.attempts, draw).max(wait.unwrap_or_default().min(LONGEST_WAIT));
+                // The last try falls on the deadline itself, not short of it.
+                delivery.due_at = ahead(now, wait).min(deadline.max(now));
             }
-            let wait = policy.wait(delivery.attempts, draw).max(wait.unwrap_or_default());
-            delivery.due_at = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-            let given_up = delivery.created_at.saturating_add(policy.give_up_after).unwrap_or(Timestamp::MAX);
-            if !failure.kind.pauses_channel() && delivery.due_at > given_up {
+            if now >= deadline {
                 delivery.state = State::Dead { at: now };
             }
             delivery.last_failure = Some(failure);
         }
     }
-    Settled { delivery }
+    Settled { lease: claim.lease, delivery }
+}
+
+/// How long the whole channel waits after `failure`, when it does. `streak` counts such failures in a row, from 1.
+pub fn pause(failure: &Failure, wait: Option<Duration>, streak: u32) -> Option<Duration> {
+    match failure.kind {
+        FailureKind::RateLimited => Some(wait.unwrap_or(Duration::from_secs(30)).min(LONGEST_WAIT)),
+        // A person must act; until then one try now and then shows whether they have.
+        FailureKind::Unauthorized => Some(Duration::from_secs(60) * 2_u32.pow(streak.clamp(1, 6) - 1)),
+        _ => None,
+    }
 }
 
 /// Takes a delivery out of the queue because its reason went away before it was ever sent.
 pub fn withdraw(claim: Claim, now: Timestamp) -> Settled {
     let mut delivery = claim.delivery;
     delivery.state = State::Withdrawn { at: now };
-    Settled { delivery }
+    Settled { lease: claim.lease, delivery }
 }
+
+#[cfg(test)]
+mod tests;

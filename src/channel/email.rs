@@ -1,8 +1,23 @@
-//! Email by SMTP.
+//! Email by SMTP, with lettre.
 
+use std::error::Error as _;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::{AsyncSmtpTransport, PoolConfig};
+use lettre::{AsyncTransport as _, Tokio1Executor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::{Channel, Parcel, wrong_form};
+use crate::event::DeliveryId;
+use crate::message::{ChannelType, Mail, Message};
+use crate::outbox::{Failure, FailureKind, Outcome};
 use crate::private::Secret;
 use crate::units::{OneOrManySchema, one_or_many};
 
@@ -49,6 +64,17 @@ pub struct Smtp {
     pub password: Option<Secret>,
 }
 
+impl Smtp {
+    /// The configured port, or the usual one of the kind of security.
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(match self.security {
+            Security::Starttls => 587,
+            Security::Tls => 465,
+            Security::None => 25,
+        })
+    }
+}
+
 /// How the connection to the SMTP server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -60,4 +86,158 @@ pub enum Security {
     Tls,
     /// Nothing. A password is then refused except to loopback.
     None,
+}
+
+/// Sends through one SMTP server.
+pub struct Email {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    cc: Vec<Mailbox>,
+    bcc: Vec<Mailbox>,
+    reply_to: Option<Mailbox>,
+    timeout: Duration,
+}
+
+impl Email {
+    /// Makes the channel of a configuration; connects at the first mail. Connections are kept and reused, `connections`
+    /// at most.
+    ///
+    /// # Errors
+    /// A sentence that names the key that cannot be used.
+    pub fn new(config: &Config, connections: usize, timeout: Duration) -> Result<Self, String> {
+        let smtp = &config.smtp;
+        let tls = || {
+            TlsParameters::new(smtp.host.clone())
+                .map_err(|error| format!("`smtp.host` cannot be used with TLS: {error}"))
+        };
+        let tls = match smtp.security {
+            Security::Starttls => Tls::Required(tls()?),
+            Security::Tls => Tls::Wrapper(tls()?),
+            Security::None => Tls::None,
+        };
+        let pool = PoolConfig::new()
+            .max_size(u32::try_from(connections).unwrap_or(u32::MAX))
+            .idle_timeout(Duration::from_secs(60));
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host)
+            .port(smtp.port())
+            .tls(tls)
+            .pool_config(pool)
+            .timeout(Some(timeout));
+        if let (Some(user), Some(password)) = (&smtp.username, &smtp.password) {
+            transport = transport.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
+        }
+        Ok(Self {
+            transport: transport.build(),
+            from: mailbox("from", &config.from)?,
+            to: mailboxes("to", &config.to)?,
+            cc: mailboxes("cc", &config.cc)?,
+            bcc: mailboxes("bcc", &config.bcc)?,
+            reply_to: config.reply_to.as_deref().map(|text| mailbox("reply_to", text)).transpose()?,
+            timeout,
+        })
+    }
+
+    /// The mail as it goes out, with its headers.
+    ///
+    /// The Message-ID is that of the delivery, so a mail that was sent twice is one mail to its receiver. `References`
+    /// names an id that no mail has: the common root of a caller's mails of one day (RFC 5322 section 3.6.4).
+    ///
+    /// # Errors
+    /// When lettre cannot make it.
+    pub fn message(&self, id: DeliveryId, mail: &Mail, now: Timestamp) -> Result<lettre::Message, String> {
+        let domain = self.from.email.domain();
+        let root = format!("<{}@{domain}>", mail.thread);
+        let mut builder = lettre::Message::builder()
+            .message_id(Some(format!("<{id}@{domain}>")))
+            .date(now.into())
+            .from(self.from.clone())
+            .subject(mail.subject.clone())
+            .in_reply_to(root.clone())
+            .references(root)
+            // RFC 3834 section 5: no vacation notices in return.
+            .raw_header(HeaderValue::new(
+                HeaderName::new_from_ascii_str("Auto-Submitted"),
+                "auto-generated".to_owned(),
+            ));
+        for to in &self.to {
+            builder = builder.to(to.clone());
+        }
+        for cc in &self.cc {
+            builder = builder.cc(cc.clone());
+        }
+        for bcc in &self.bcc {
+            builder = builder.bcc(bcc.clone());
+        }
+        if let Some(reply_to) = &self.reply_to {
+            builder = builder.reply_to(reply_to.clone());
+        }
+        let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(mail.text.clone());
+        let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(mail.html.clone());
+        builder
+            .multipart(MultiPart::alternative().singlepart(text).singlepart(html))
+            .map_err(|error| format!("the mail cannot be made: {error}"))
+    }
+}
+
+fn mailbox(key: &str, text: &str) -> Result<Mailbox, String> {
+    text.parse().map_err(|error| format!("`{key}`: `{text}` is not an address: {error}"))
+}
+
+fn mailboxes(key: &str, texts: &[String]) -> Result<Vec<Mailbox>, String> {
+    texts.iter().map(|text| mailbox(key, text)).collect()
+}
+
+#[async_trait]
+impl Channel for Email {
+    fn channel_type(&self) -> ChannelType {
+        ChannelType::Email
+    }
+
+    async fn send(&self, parcel: Parcel<'_>) -> Outcome {
+        let Message::Email(mail) = parcel.message else { return wrong_form(ChannelType::Email) };
+        let message = match self.message(parcel.id, mail, parcel.now) {
+            Ok(message) => message,
+            Err(text) => return Outcome::Permanent(Failure::new(FailureKind::Internal, text)),
+        };
+        // lettre's own timeout is one for each command; this one is over the whole dialogue.
+        match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
+            Ok(Ok(_)) => Outcome::Delivered,
+            Ok(Err(error)) => classify(&error),
+            Err(_) => {
+                let text = format!("no complete SMTP dialogue within {}", crate::units::format_duration(self.timeout));
+                Outcome::RetryAfter { failure: Failure::new(FailureKind::Timeout, text), wait: None }
+            }
+        }
+    }
+}
+
+/// 5yz is for good, but for a refused login, which a person must mend; everything else comes again, a lost connection
+/// like a 451 (RFC 5321 section 3.8).
+fn classify(error: &lettre::transport::smtp::Error) -> Outcome {
+    let text = describe(error);
+    let again = |kind| Outcome::RetryAfter { failure: Failure::new(kind, text.as_str()), wait: None };
+    let code = error.status().map(u16::from);
+    match code {
+        // RFC 4954 section 6: authentication required, or refused.
+        Some(530 | 534 | 535 | 538) => again(FailureKind::Unauthorized),
+        _ if error.is_permanent() => Outcome::Permanent(Failure::new(FailureKind::Rejected, text)),
+        _ if error.is_transient() => again(FailureKind::Receiver),
+        _ if error.is_timeout() => again(FailureKind::Timeout),
+        _ if error.is_tls() => again(FailureKind::Tls),
+        _ => again(FailureKind::Unreachable),
+    }
+}
+
+fn describe(error: &lettre::transport::smtp::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
 }

@@ -1,5 +1,43 @@
-//! The ways out: one file per type of channel.
+//! The ways out: one file per type of channel. A new one is a file, a variant with its arm here, and its templates.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::event::DeliveryId;
+use crate::message::{ChannelType, Message};
+use crate::outbox::{Failure, FailureKind, Outcome};
 
 pub mod email;
+mod http;
 pub mod slack;
 pub mod webhook;
+
+/// A rendered message with what belongs to its delivery.
+#[derive(Debug, Clone, Copy)]
+pub struct Parcel<'a> {
+    /// The same on every attempt.
+    pub id: DeliveryId,
+    /// In the form of the channel.
+    pub message: &'a Message,
+    /// The time of this attempt.
+    pub now: Timestamp,
+}
+
+/// A way out. One call is one attempt, and ends within the channel's timeout.
+#[async_trait]
+pub trait Channel: Send + Sync {
+    /// Which type it is.
+    fn channel_type(&self) -> ChannelType;
+
+    /// Tries once.
+    async fn send(&self, parcel: Parcel<'_>) -> Outcome;
+}
+
+/// For a message in the form of another channel: a bug of ours, said instead of sent.
+fn wrong_form(channel: ChannelType) -> Outcome {
+    let text = format!("the message was not made for a channel of type {}", channel.as_str());
+    Outcome::Permanent(Failure::new(FailureKind::Internal, text))
+}
+
+#[cfg(test)]
+mod contract;

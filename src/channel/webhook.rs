@@ -1,10 +1,25 @@
-//! A signed HTTP request: Standard Webhooks.
+//! A signed HTTP request, after Standard Webhooks 1.0 (github.com/standard-webhooks/standard-webhooks).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sha2::Sha256;
 
+use super::http::{MAX_ANSWER, classify, unanswered};
+use super::{Channel, Parcel, wrong_form};
+use crate::event::DeliveryId;
+use crate::http::exchange;
+use crate::message::{ChannelType, Message};
+use crate::outbox::Outcome;
 use crate::private::Secret;
 use crate::units::{OneOrManySchema, one_or_many};
 
@@ -36,4 +51,152 @@ pub enum Method {
     Put,
     /// For receivers that want it.
     Patch,
+}
+
+/// Sends to one receiver.
+pub struct Webhook {
+    client: reqwest::Client,
+    url: reqwest::Url,
+    method: reqwest::Method,
+    headers: HeaderMap,
+    /// Ready to sign with, new first.
+    signers: Vec<Hmac<Sha256>>,
+    timeout: Duration,
+}
+
+impl Webhook {
+    /// Makes the channel of a configuration.
+    ///
+    /// # Errors
+    /// A sentence that names the key that cannot be used, without its value.
+    pub fn new(config: &Config, client: reqwest::Client, timeout: Duration) -> Result<Self, String> {
+        let url = config.url.expose().parse().map_err(|error| format!("`url` is not a URL: {error}"))?;
+        let method = match config.method {
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in &config.headers {
+            let wrong = |_| format!("`headers.{name}` cannot be sent as a header");
+            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(()))?;
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| wrong(()))?;
+            value.set_sensitive(true);
+            headers.insert(header, value);
+        }
+        let signers = config.secret.iter().map(signer).collect::<Result<_, _>>()?;
+        Ok(Self { client, url, method, headers, signers, timeout })
+    }
+
+    fn signature(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
+        let mut signatures = String::new();
+        for signer in &self.signers {
+            let mut mac = signer.clone();
+            mac.update(id.as_bytes());
+            mac.update(b".");
+            mac.update(timestamp.as_bytes());
+            mac.update(b".");
+            mac.update(body);
+            if !signatures.is_empty() {
+                signatures.push(' ');
+            }
+            signatures.push_str("v1,");
+            BASE64.encode_string(mac.finalize().into_bytes(), &mut signatures);
+        }
+        signatures
+    }
+
+    fn request(&self, id: DeliveryId, body: Bytes, now: Timestamp) -> reqwest::RequestBuilder {
+        let id = id.to_string();
+        let timestamp = now.as_second().to_string();
+        let mut request = self.client.request(self.method.clone(), self.url.clone()).headers(self.headers.clone());
+        if !self.signers.is_empty() {
+            request = request.header("webhook-signature", self.signature(&id, &timestamp, &body));
+        }
+        request.header("webhook-id", id).header("webhook-timestamp", timestamp).body(body)
+    }
+}
+
+/// `whsec_` and the base64 of the key (Standard Webhooks, "Secret serialization").
+fn signer(secret: &Secret) -> Result<Hmac<Sha256>, String> {
+    let wrong = "`secret` is not `whsec_` and the base64 of 24 to 64 bytes";
+    let key = secret.expose().strip_prefix("whsec_").ok_or(wrong)?;
+    let key = BASE64.decode(key).map_err(|_| wrong)?;
+    Hmac::new_from_slice(&key).map_err(|_| wrong.to_owned())
+}
+
+#[async_trait]
+impl Channel for Webhook {
+    fn channel_type(&self) -> ChannelType {
+        ChannelType::Webhook
+    }
+
+    async fn send(&self, parcel: Parcel<'_>) -> Outcome {
+        let Message::Webhook(body) = parcel.message else { return wrong_form(ChannelType::Webhook) };
+        let request = self.request(parcel.id, body.clone(), parcel.now);
+        match exchange(request, MAX_ANSWER, self.timeout).await {
+            Ok(answer) => classify(&answer, answer.retry_after(parcel.now)),
+            Err(error) => unanswered(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn webhook(secrets: &[&str]) -> Webhook {
+        let config = Config {
+            url: Secret::new("http://127.0.0.1:1/hook"),
+            method: Method::Post,
+            headers: BTreeMap::new(),
+            secret: secrets.iter().map(|secret| Secret::new(*secret)).collect(),
+        };
+        Webhook::new(&config, crate::http::client(1).unwrap(), Duration::from_secs(1)).unwrap()
+    }
+
+    #[test]
+    fn the_signature_is_that_of_the_specifications_own_example() {
+        // From the documentation of the Standard Webhooks reference libraries.
+        let webhook = webhook(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]);
+        let signature = webhook.signature("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn during_a_rotation_every_secret_signs_the_new_one_first() {
+        let (new, old) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+        let rotating = webhook(&[new, old]).signature("dlv_1", "1", b"{}");
+        let expected =
+            [new, old].map(|secret| webhook(&[secret]).signature("dlv_1", "1", b"{}")).join(" ");
+        assert_eq!(rotating, expected);
+    }
+
+    #[test]
+    fn what_the_reference_library_verifies_is_what_was_sent() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let id = DeliveryId::derive("main", crate::event::EventType::CallMissed, "u1", "crm");
+        let body = Bytes::from_static("{\"type\":\"call.missed\",\"ad\":\"Şükrü\"}".as_bytes());
+        let now = crate::clock::Clock::system().now();
+        let request = webhook(&[secret]).request(id, body.clone(), now).build().unwrap();
+        let verifier = standardwebhooks::Webhook::new(secret).unwrap();
+        let mut headers = standardwebhooks_headers(request.headers());
+        verifier.verify(&body, &headers).unwrap();
+        headers.insert("webhook-id", "dlv_other".parse().unwrap());
+        assert!(verifier.verify(&body, &headers).is_err());
+        assert!(request.headers()[reqwest::header::CONTENT_TYPE] == "application/json");
+    }
+
+    fn standardwebhooks_headers(headers: &HeaderMap) -> http::HeaderMap {
+        headers.clone()
+    }
+
+    #[test]
+    fn without_a_secret_there_is_no_signature_header() {
+        let id = DeliveryId::derive("main", crate::event::EventType::CallMissed, "u1", "crm");
+        let request = webhook(&[]).request(id, Bytes::new(), Timestamp::UNIX_EPOCH).build().unwrap();
+        assert!(!request.headers().contains_key("webhook-signature"));
+        assert_eq!(request.headers()["webhook-id"], id.to_string());
+    }
 }

@@ -1,0 +1,395 @@
+//! The way out of the store: one lane for each channel, which claims, renders, sends and settles.
+//!
+//! A lane has its own attempts, its own pause and its own rate, so a receiver that hangs delays nobody else. What is
+//! settled is stored in groups; an attempt does not wait for the disk of the one before.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::channel::{Channel, Parcel};
+use crate::clock::Clock;
+use crate::config::RecordingMode;
+use crate::event::DeliveryId;
+use crate::message::Locale;
+use crate::metrics::Metrics;
+use crate::outbox::{self, Claim, Outcome, Settled, State};
+use crate::recording::Recordings;
+use crate::render::{Facts, Recording, Renderer};
+use crate::retry;
+use crate::store::{Store, StoreError};
+
+/// A message waits this long for a recording URL after its own due time, then goes without.
+const URL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// On top of the longest attempt: a lease must outlive it.
+const LEASE_MARGIN: Duration = Duration::from_secs(60);
+
+/// How long attempts under way may go on after the stop: SIGTERM allows ten seconds in all.
+const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// After the store has refused.
+const STORE_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a lane needs of the rest.
+#[derive(Clone)]
+pub struct Context {
+    /// Where deliveries wait.
+    pub store: Arc<dyn Store>,
+    /// Makes the messages.
+    pub renderer: Arc<Renderer>,
+    /// Mints the links.
+    pub recordings: Arc<Recordings>,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The settings of one lane.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The channel's name.
+    pub name: String,
+    /// Language of its messages.
+    pub locale: Locale,
+    /// Whether they carry a link to the recording.
+    pub recording: RecordingMode,
+    /// When a failed attempt is repeated.
+    pub retry: retry::Policy,
+    /// Of one attempt, without the wait for a recording URL.
+    pub timeout: Duration,
+    /// Attempts under way at once.
+    pub concurrency: usize,
+    /// Messages a second.
+    pub rate: Option<f64>,
+}
+
+/// The lane of one channel.
+pub struct Lane {
+    settings: Settings,
+    channel: Arc<dyn Channel>,
+    context: Context,
+    /// Nothing is claimed before.
+    paused_until: Duration,
+    /// Pauses for refused credentials in a row.
+    refusals: u32,
+    /// With a rate: when the next message may go.
+    next_turn: Duration,
+}
+
+type Attempts = FuturesUnordered<Pin<Box<dyn Future<Output = (Claim, Outcome)> + Send>>>;
+type Settling = Pin<Box<dyn Future<Output = (Vec<Settled>, Result<(), StoreError>)> + Send>>;
+
+/// What is under way.
+#[derive(Default)]
+struct UnderWay {
+    attempts: Attempts,
+    held: Vec<(DeliveryId, u64)>,
+    settled: Vec<Settled>,
+    settling: Option<Settling>,
+    settling_count: usize,
+}
+
+impl UnderWay {
+    /// How many claims are in our hands, sent or not.
+    fn claims(&self) -> usize {
+        self.attempts.len() + self.settled.len() + self.settling_count
+    }
+}
+
+impl Lane {
+    /// Makes the lane of a channel.
+    pub fn new(settings: Settings, channel: Arc<dyn Channel>, context: Context) -> Self {
+        context.metrics.paused(&settings.name, false);
+        Self {
+            settings,
+            channel,
+            context,
+            paused_until: Duration::ZERO,
+            refusals: 0,
+            next_turn: Duration::ZERO,
+        }
+    }
+
+    /// Delivers until `stop`, then lets attempts under way end for [`STOP_PATIENCE`] and gives the others back.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut work = UnderWay::default();
+        while !stop.is_cancelled() {
+            let wake = self.fill(&mut work).await;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.turn(&mut work) => {}
+                () = self.context.store.changed(&self.settings.name), if work.attempts.len() < self.settings.concurrency => {}
+                () = self.context.clock.sleep_until(wake) => {}
+            }
+        }
+        self.finish(work).await;
+    }
+
+    /// Delivers what is due now and returns when nothing is any more: for `once`.
+    pub async fn drain(&mut self) {
+        let mut work = UnderWay::default();
+        loop {
+            let wake = self.fill(&mut work).await;
+            if work.claims() > 0 {
+                self.turn(&mut work).await;
+            } else if self.paused_until <= self.context.clock.tick() && wake <= self.next_turn {
+                // Only the rate holds back what is due.
+                self.context.clock.sleep_until(wake).await;
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Claims what is due and may be sent, and begins to send it. Returns when there may be more to claim.
+    async fn fill(&mut self, work: &mut UnderWay) -> Duration {
+        let clock = &self.context.clock;
+        let now = clock.moment();
+        let free = self.free(work, now.tick);
+        if self.paused_until > now.tick {
+            return self.paused_until;
+        }
+        if free == 0 {
+            return if work.attempts.is_empty() { self.next_turn } else { Duration::MAX };
+        }
+        self.context.metrics.paused(&self.settings.name, false);
+        let lease = self.settings.timeout + URL_PATIENCE + LEASE_MARGIN;
+        let name = self.settings.name.as_str();
+        match self.context.store.claim_due(name, free, lease, now).await {
+            Ok(claims) => {
+                if let Some(rate) = self.settings.rate
+                    && !claims.is_empty()
+                {
+                    self.next_turn = now.tick + Duration::from_secs_f64(1.0 / rate);
+                }
+                let full = claims.len() == free;
+                for claim in claims {
+                    self.begin(claim, work, now.at);
+                }
+                if full {
+                    return if self.settings.rate.is_some() { self.next_turn } else { Duration::MAX };
+                }
+            }
+            Err(error) => {
+                tracing::error!(channel = name, %error, "due deliveries cannot be read");
+                return now.tick + STORE_PAUSE;
+            }
+        }
+        match self.context.store.next_due(name).await {
+            Ok(next) => next.unwrap_or(Duration::MAX).max(now.tick),
+            Err(_) => now.tick + STORE_PAUSE,
+        }
+    }
+
+    fn free(&self, work: &UnderWay, now: Duration) -> usize {
+        // Twice the concurrency: half of it may be waiting for the disk.
+        let slots = self
+            .settings
+            .concurrency
+            .saturating_sub(work.attempts.len())
+            .min((2 * self.settings.concurrency).saturating_sub(work.claims()));
+        match self.settings.rate {
+            None => slots,
+            Some(_) if self.next_turn <= now => slots.min(1),
+            Some(_) => 0,
+        }
+    }
+
+    /// What was settled since it was decided is not sent any more; the rest is.
+    fn begin(&self, claim: Claim, work: &mut UnderWay, now: Timestamp) {
+        if claim.delivery.attempts == 0 && !claim.event.is_open() {
+            tracing::info!(delivery = %claim.delivery.id, channel = self.settings.name, "settled before it was sent");
+            self.context.metrics.attempt(&self.settings.name, "withdrawn");
+            work.settled.push(outbox::withdraw(claim, now));
+            return;
+        }
+        work.held.push((claim.delivery.id, claim.lease));
+        let context = self.context.clone();
+        let channel = Arc::clone(&self.channel);
+        let (locale, recording) = (self.settings.locale, self.settings.recording);
+        work.attempts.push(Box::pin(async move {
+            // A panic in one message must not end the lane; it counts as a failure of ours and comes again.
+            let attempt = std::panic::AssertUnwindSafe(attempt(&claim, channel.as_ref(), &context, locale, recording));
+            let outcome = attempt.catch_unwind().await.unwrap_or_else(|_| Outcome::RetryAfter {
+                failure: outbox::Failure::new(outbox::FailureKind::Internal, "the attempt panicked; this is a bug"),
+                wait: None,
+            });
+            (claim, outcome)
+        }));
+    }
+
+    /// Waits until something under way has moved: an attempt has ended, or a group is stored.
+    async fn turn(&mut self, work: &mut UnderWay) {
+        if work.settling.is_none() && !work.settled.is_empty() {
+            work.settling_count = work.settled.len();
+            work.settling = Some(self.store_settled(std::mem::take(&mut work.settled), Duration::ZERO));
+        }
+        let UnderWay { attempts, settling, .. } = work;
+        let stored = async {
+            match settling {
+                Some(settling) => settling.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            (settled, result) = stored => self.stored(settled, result, work),
+            Some((claim, outcome)) = attempts.next() => {
+                self.ended(claim, outcome, work);
+                // Whatever else has ended meanwhile goes into the same group.
+                while let Some(Some((claim, outcome))) = work.attempts.next().now_or_never() {
+                    self.ended(claim, outcome, work);
+                }
+            }
+            else => std::future::pending().await,
+        }
+    }
+
+    fn stored(&self, settled: Vec<Settled>, result: Result<(), StoreError>, work: &mut UnderWay) {
+        work.settling = None;
+        work.settling_count = 0;
+        if let Err(error) = result {
+            // The message is out: the note of it is written again, the message is not sent again.
+            tracing::error!(channel = self.settings.name, deliveries = settled.len(), %error, "outcomes cannot be stored");
+            work.settling_count = settled.len();
+            work.settling = Some(self.store_settled(settled, STORE_PAUSE));
+        }
+    }
+
+    fn store_settled(&self, settled: Vec<Settled>, pause: Duration) -> Settling {
+        let (store, clock) = (Arc::clone(&self.context.store), self.context.clock.clone());
+        Box::pin(async move {
+            if !pause.is_zero() {
+                clock.sleep(pause).await;
+            }
+            let result = store.settle(&settled, clock.moment()).await;
+            (settled, result)
+        })
+    }
+
+    /// Counts and settles the end of an attempt, and pauses the lane when its outcome says so.
+    fn ended(&mut self, claim: Claim, outcome: Outcome, work: &mut UnderWay) {
+        work.held.retain(|(id, _)| *id != claim.delivery.id);
+        let now = self.context.clock.moment();
+        let name = self.settings.name.as_str();
+        let seen_at = claim.delivery.seen_at;
+        if let Outcome::RetryAfter { failure, wait } = &outcome
+            && let Some(pause) = outbox::pause(failure, *wait, self.refusals + 1)
+        {
+            if failure.kind == outbox::FailureKind::Unauthorized && self.paused_until <= now.tick {
+                self.refusals += 1;
+                tracing::error!(
+                    channel = name, wait_seconds = pause.as_secs(), failure = failure.text,
+                    "the receiver refuses us: the channel waits; nothing is lost, but a person must mend the credentials"
+                );
+            } else if self.paused_until <= now.tick {
+                tracing::warn!(channel = name, wait_seconds = pause.as_secs(), "the receiver asks for a pause");
+            }
+            self.paused_until = self.paused_until.max(now.tick + pause);
+            self.context.metrics.paused(name, true);
+        }
+        if outcome == Outcome::Delivered {
+            self.refusals = 0;
+        }
+        let draw = draw();
+        let settled = outbox::settle(claim, outcome, now.at, &self.settings.retry, draw);
+        self.report(&settled, seen_at, now.at);
+        work.settled.push(settled);
+    }
+
+    fn report(&self, settled: &Settled, seen_at: Timestamp, now: Timestamp) {
+        let name = self.settings.name.as_str();
+        let Settled { delivery, .. } = settled;
+        let failure = delivery.last_failure.as_ref();
+        let (kind, why) = failure.map_or(("", ""), |failure| (failure.kind.as_str(), failure.text.as_str()));
+        match delivery.state {
+            State::Delivered { .. } => {
+                let latency = Duration::try_from(now.duration_since(seen_at)).unwrap_or_default();
+                self.context.metrics.delivered(name, latency);
+                tracing::info!(
+                    delivery = %delivery.id, channel = name, attempts = delivery.attempts,
+                    latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX), "delivered"
+                );
+            }
+            State::Dead { .. } => {
+                self.context.metrics.attempt(name, "dead");
+                tracing::error!(
+                    delivery = %delivery.id, channel = name, attempts = delivery.attempts, kind, why,
+                    "given up: this message will not be sent unless somebody asks for it"
+                );
+            }
+            State::Pending => {
+                self.context.metrics.attempt(name, kind);
+                tracing::warn!(
+                    delivery = %delivery.id, channel = name, attempts = delivery.attempts, kind, why,
+                    again_at = %delivery.due_at, "not delivered yet"
+                );
+            }
+            State::Withdrawn { .. } => {}
+        }
+    }
+
+    /// After the stop: what ends in time is settled, the rest is given back without being charged.
+    async fn finish(&mut self, mut work: UnderWay) {
+        let patience = tokio::time::sleep(STOP_PATIENCE);
+        tokio::pin!(patience);
+        while work.claims() > 0 {
+            tokio::select! {
+                () = &mut patience => break,
+                () = self.turn(&mut work) => {}
+            }
+        }
+        if !work.held.is_empty() {
+            tracing::info!(channel = self.settings.name, deliveries = work.held.len(), "given back unfinished");
+            drop(work.attempts);
+            // In memory only; a store that cannot do even that forgets its leases with this process.
+            let _ = self.context.store.release(&work.held, self.context.clock.moment()).await;
+        }
+    }
+}
+
+/// One attempt: link, message, channel.
+async fn attempt(
+    claim: &Claim,
+    channel: &dyn Channel,
+    context: &Context,
+    locale: Locale,
+    mode: RecordingMode,
+) -> Outcome {
+    let recording = match mode {
+        RecordingMode::Link if claim.event.recording => {
+            let now = context.clock.moment();
+            let late = Duration::try_from(now.at.duration_since(claim.delivery.due_at)).unwrap_or_default();
+            let deadline = (now.tick + URL_PATIENCE).saturating_sub(late);
+            match context.recordings.link(&claim.event, deadline).await {
+                Some(link) => Recording::Link { url: link.url, expires_at: link.expires_at },
+                None => Recording::Elsewhere,
+            }
+        }
+        RecordingMode::Link | RecordingMode::None => Recording::None,
+    };
+    let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false };
+    let rendered = context.renderer.render(channel.channel_type(), locale, &facts);
+    if let Some(failure) = rendered.failure {
+        context.metrics.degraded(&claim.delivery.channel);
+        tracing::error!(
+            delivery = %claim.delivery.id, channel = claim.delivery.channel, failure,
+            "the template failed: the message goes out as plain text"
+        );
+    }
+    channel.send(Parcel { id: claim.delivery.id, message: &rendered.message, now: context.clock.now() }).await
+}
+
+/// The one place that draws chance.
+#[expect(clippy::disallowed_methods, reason = "the one place that draws chance")]
+fn draw() -> f64 {
+    fastrand::f64()
+}

@@ -1,0 +1,138 @@
+//! Fresh recording URLs: minted for the attempt, shared by the channels that send at the same time, and given up in time.
+//!
+//! A URL lives for an hour and is never stored. At most `limits.recordings` are asked for in any minute; who would have to
+//! wait longer than their deadline is told so at once, and the message goes without.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::cursor::ahead;
+use crate::event::{Event, EventId, Kind};
+use crate::metrics::Metrics;
+use crate::pbx::{Budget, Pbx, PbxError};
+use crate::private::Secret;
+
+/// How long the PBX keeps a URL alive (vendor page "Telesekreter": URL yaşam süresi 1 saat).
+const LIFE: Duration = Duration::from_secs(3600);
+
+/// A URL is shared until it is this old: the receiver then still has half of its hour, and the attempt some minutes.
+const SHARED: Duration = Duration::from_secs(25 * 60);
+
+/// A recording may not be ready when its call is: asked again after this, as long as the deadline allows.
+const NOT_READY: Duration = Duration::from_secs(10);
+
+/// A minted URL.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Gives the audio to whoever has it.
+    pub url: Secret,
+    /// When the PBX ends it.
+    pub expires_at: Timestamp,
+}
+
+/// Mints for the accounts.
+pub struct Recordings {
+    accounts: HashMap<String, Account>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+struct Account {
+    pbx: Arc<Pbx>,
+    budget: Mutex<Budget>,
+    /// A lock for each event, so that channels that ask at the same time wait for one answer.
+    minted: Mutex<HashMap<EventId, Arc<tokio::sync::Mutex<Option<Minted>>>>>,
+}
+
+struct Minted {
+    link: Link,
+    at: Duration,
+}
+
+impl Recordings {
+    /// `accounts` by name, each with its requests a minute.
+    pub fn new(accounts: HashMap<String, (Arc<Pbx>, u32)>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let accounts = accounts
+            .into_iter()
+            .map(|(name, (pbx, limit))| {
+                let budget = Mutex::new(Budget::new(limit));
+                (name, Account { pbx, budget, minted: Mutex::default() })
+            })
+            .collect();
+        Self { accounts, clock, metrics }
+    }
+
+    /// A URL for the recording of `event` with at least half an hour left, or `None` when none can be had before the tick
+    /// `deadline`.
+    pub async fn link(&self, event: &Event, deadline: Duration) -> Option<Link> {
+        let account = self.accounts.get(&event.account)?;
+        let cell = account.cell(event.id, self.clock.tick());
+        let mut minted = cell.lock().await;
+        if let Some(known) = &*minted
+            && self.clock.tick().saturating_sub(known.at) <= SHARED
+        {
+            return Some(known.link.clone());
+        }
+        let (link, outcome) = self.mint(account, event, deadline).await;
+        self.metrics.recording_url(&event.account, outcome);
+        let link = link?;
+        *minted = Some(Minted { link: link.clone(), at: self.clock.tick() });
+        Some(link)
+    }
+
+    async fn mint(&self, account: &Account, event: &Event, deadline: Duration) -> (Option<Link>, &'static str) {
+        loop {
+            let Some(slot) = account.reserve(self.clock.tick(), deadline) else { return (None, "no_budget") };
+            self.clock.sleep_until(slot).await;
+            let asked_at = self.clock.now();
+            let answer = match event.kind {
+                Kind::Call => account.pbx.recording_url(&event.uuid).await,
+                Kind::Voicemail => account.pbx.voicemail_url(&event.uuid).await,
+            };
+            let again = match answer {
+                Ok(url) => return (Some(Link { url, expires_at: ahead(asked_at, LIFE) }), "minted"),
+                Err(PbxError::RateLimited { wait }) => {
+                    let until = self.clock.tick() + wait.unwrap_or(Duration::from_secs(30));
+                    account.lock_budget().exhaust(until);
+                    until
+                }
+                Err(PbxError::NotFound | PbxError::Unreachable(_) | PbxError::Trouble { .. }) => {
+                    self.clock.tick() + NOT_READY
+                }
+                Err(error) => {
+                    tracing::warn!(event = %event.id, account = event.account, %error, "no recording URL");
+                    return (None, "refused");
+                }
+            };
+            if again > deadline {
+                tracing::debug!(event = %event.id, account = event.account, "no recording URL in time");
+                return (None, "not_ready");
+            }
+            self.clock.sleep_until(again).await;
+        }
+    }
+}
+
+impl Account {
+    fn cell(&self, event: EventId, now: Duration) -> Arc<tokio::sync::Mutex<Option<Minted>>> {
+        let mut minted = self.minted.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody uses, and that hold nothing to share any more.
+        minted.retain(|_, cell| {
+            let fresh = |minted: &Minted| now.saturating_sub(minted.at) <= SHARED;
+            Arc::strong_count(cell) > 1 || cell.try_lock().is_ok_and(|cell| cell.as_ref().is_some_and(fresh))
+        });
+        Arc::clone(minted.entry(event).or_default())
+    }
+
+    fn reserve(&self, now: Duration, deadline: Duration) -> Option<Duration> {
+        self.lock_budget().reserve(now, deadline.max(now))
+    }
+
+    fn lock_budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
