@@ -155,7 +155,7 @@ mod tests {
             let next = budget.next_free(now, want);
             prop_assert!(next >= now && budget.free(next) >= want.min(limit));
             if next > now {
-                prop_assert!(budget.free(next - Duration::from_millis(1)) < want.min(limit));
+                prop_assert!(budget.free(next.saturating_sub(Duration::from_millis(1))) < want.min(limit));
             }
         }
     }

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stamp_s_own_zone_counts_and_not_the_local_one() {
+    fn the_zone_of_a_stamp_counts_and_not_the_local_one() {
         assert_eq!(utc("2026-01-15 12:00:00 +0200").as_deref(), Some("2026-01-15T10:00:00Z"));
     }
 

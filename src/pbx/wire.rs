@@ -73,7 +73,7 @@ pub fn recording_url(body: &[u8]) -> Result<Secret, PbxError> {
 
 /// Whether a body is the vendor's refusal of the key, `Gecersiz anahtar: …`: with or without its Turkish letters, and
 /// with one of them broken by another encoding.
-pub fn refuses_key(text: &str) -> bool {
+pub(super) fn refuses_key(text: &str) -> bool {
     let start: String = text.trim_start_matches(['"', ' ', '\r', '\n', '\t']).chars().take(24).collect();
     ascii(&start).replace('\u{FFFD}', "c").starts_with("gecersiz anahtar")
 }
@@ -89,17 +89,17 @@ fn page(body: &[u8], list: &str, read: impl Fn(&Row<'_>) -> Option<Record>) -> R
 
 fn call(row: &Row<'_>, now: Timestamp) -> Option<Record> {
     let uuid = row.text("call_uuid", UUID_CHARS)?;
-    let (caller, called) = (row.number("caller_id_number"), row.number("destination_number"));
+    let (caller, dialled) = (row.number("caller_id_number"), row.number("destination_number"));
     let (started_at, answered_at, ended_at) =
         (row.stamp("start_stamp"), row.stamp("answer_stamp"), row.stamp("end_stamp"));
     Some(Record {
         kind: Kind::Call,
-        direction: direction(row.word("direction").as_deref(), &caller, &called),
+        direction: direction(row.word("direction").as_deref(), &caller, &dialled),
         caller: Caller { number: caller.number, name: row.name("caller_id_name") },
         called: Called {
-            number: called.number,
+            number: dialled.number,
             name: row.name("destination_name"),
-            extension: called.extension,
+            extension: dialled.extension,
             queue: row.word("queue"),
         },
         started_at: started_at.or(answered_at).or(ended_at).unwrap_or(now),
@@ -145,7 +145,7 @@ fn voicemail(row: &Row<'_>, now: Timestamp) -> Option<Record> {
 
 /// The direction in either language: “Gelen”, “Giden (API” (with the typo of the vendor's page), `internal`. Any other
 /// word is decided by the numbers: a call that an extension made does not come from outside.
-fn direction(word: Option<&str>, caller: &number::Parsed, called: &number::Parsed) -> Direction {
+fn direction(word: Option<&str>, caller: &number::Parsed, dialled: &number::Parsed) -> Direction {
     let word = ascii(word.unwrap_or_default());
     if ["gelen", "inbound"].iter().any(|known| word.starts_with(known)) {
         Direction::Inbound
@@ -155,7 +155,7 @@ fn direction(word: Option<&str>, caller: &number::Parsed, called: &number::Parse
         Direction::Internal
     } else if caller.extension.is_none() {
         Direction::Inbound
-    } else if called.extension.is_some() {
+    } else if dialled.extension.is_some() {
         Direction::Internal
     } else {
         Direction::Outbound

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -330,7 +330,10 @@ async fn no_failure_shows_the_key_and_neither_does_a_log_at_trace_level() {
     // TLS against a server that speaks none, a port where nobody listens, a name that does not exist.
     let (base, _task) = server_of_no_tls().await;
     errors.push(pbx(&base, 5000).calls(&head(), now()).await.unwrap_err());
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound without listening: refuses, and nobody else can be given the port meanwhile.
+    let reserved = TcpSocket::new_v4().unwrap();
+    reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = reserved.local_addr().unwrap();
     errors.push(pbx(&format!("http://{closed}"), 5000).calls(&head(), now()).await.unwrap_err());
     errors.push(pbx("https://name.invalid", 5000).calls(&head(), now()).await.unwrap_err());
     for body in [&echo, &format!("{{\"url\":\"{KEY}\"}}"), KEY] {

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 
-/// The sample of the vendor's page on /cdrs, as it is there.
+/// The sample of the vendor's page on `/cdrs`, as it is there.
 const CALLS: &str = r#"{"cdrs":[{
   "start_stamp":"2017-08-03 12:30:32 +0300",
   "direction":"Gelen",
@@ -62,7 +62,7 @@ const DETAIL: &str = r#"{"cdr":{
 }]
 }"#;
 
-/// The sample of the vendor's page on /voicemail_messages, trailing comma and all: not JSON.
+/// The sample of the vendor's page on `/voicemail_messages`, trailing comma and all: not JSON.
 const VOICEMAILS: &str = r#"{"messages":[{
   "start_stamp":"2017-08-03 12:30:32 +0300",
   "read_stamp":"2017-08-03 14:31:32 +0300",
@@ -93,7 +93,7 @@ fn calls(rows: &Value) -> Page {
 }
 
 /// One call with `fields` over a minimal row.
-fn one(fields: Value) -> Record {
+fn one(fields: &Value) -> Record {
     let mut row = json!({"call_uuid": "u1", "caller_id_number": "03121234567", "direction": "Gelen"});
     row.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     calls(&json!([row])).records.remove(0)
@@ -218,18 +218,18 @@ fn a_call_is_dated_by_the_first_stamp_that_can_be_read() {
         (json!({"start_stamp": "?", "answer_stamp": null, "end_stamp": end}), "2026-11-22T05:02:00Z"),
         (json!({}), "2026-11-22T05:10:00Z"),
     ] {
-        assert_eq!(one(fields).started_at, at(expected));
+        assert_eq!(one(&fields).started_at, at(expected));
     }
-    assert_eq!(one(json!({"end_stamp": null})).ended_at, None, "a call that goes on has no end");
+    assert_eq!(one(&json!({"end_stamp": null})).ended_at, None, "a call that goes on has no end");
 }
 
 #[test]
 fn a_return_uuid_that_names_no_other_call_is_none() {
     for value in [json!(null), json!(""), json!("null"), json!("u1")] {
-        assert_eq!(one(json!({"return_uuid": value})).return_uuid, None);
+        assert_eq!(one(&json!({"return_uuid": value})).return_uuid, None);
     }
-    assert_eq!(one(json!({})).return_uuid, None);
-    assert_eq!(one(json!({"return_uuid": "u2"})).return_uuid.as_deref(), Some("u2"));
+    assert_eq!(one(&json!({})).return_uuid, None);
+    assert_eq!(one(&json!({"return_uuid": "u2"})).return_uuid.as_deref(), Some("u2"));
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_direction_is_read_in_either_language() {
         ("iç", Direction::Internal),
         ("internal", Direction::Internal),
     ] {
-        assert_eq!(one(json!({"direction": word, "caller_id_number": "1014"})).direction, expected, "{word}");
+        assert_eq!(one(&json!({"direction": word, "caller_id_number": "1014"})).direction, expected, "{word}");
     }
 }
 
@@ -257,7 +257,7 @@ fn a_direction_is_read_in_either_language() {
 fn an_unknown_direction_is_inbound_unless_an_extension_called() {
     for word in [json!("Yön"), json!(null), json!("")] {
         let direction = |caller: &str, called: &str| {
-            one(json!({"direction": word, "caller_id_number": caller, "destination_number": called})).direction
+            one(&json!({"direction": word, "caller_id_number": caller, "destination_number": called})).direction
         };
         assert_eq!(direction("05304230113", "902129510292 (1008)"), Direction::Inbound);
         assert_eq!(direction("", "902129510292"), Direction::Inbound, "a withheld number is no extension");
@@ -268,15 +268,15 @@ fn an_unknown_direction_is_inbound_unless_an_extension_called() {
 
 #[test]
 fn the_extension_that_answered_is_taken_out_of_the_called_number() {
-    let called = one(json!({"destination_number": "902129510292 (1008)"})).called;
+    let called = one(&json!({"destination_number": "902129510292 (1008)"})).called;
     assert_eq!(called.number.unwrap().expose().raw, "902129510292");
     assert_eq!(called.extension.as_deref(), Some("1008"));
 }
 
 #[test]
 fn a_withheld_caller_has_no_number() {
-    assert!(one(json!({"caller_id_number": "Anonymous"})).caller.withheld());
-    assert!(one(json!({"caller_id_number": null})).caller.withheld());
+    assert!(one(&json!({"caller_id_number": "Anonymous"})).caller.withheld());
+    assert!(one(&json!({"caller_id_number": null})).caller.withheld());
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn pagination_may_be_missing_or_zero() {
 #[test]
 fn a_record_stays_small_whatever_the_answer_holds() {
     let long = "ş".repeat(100_000);
-    let call = one(json!({
+    let call = one(&json!({
         "call_uuid": long, "caller_id_number": long, "caller_id_name": long, "destination_number": long,
         "destination_name": long, "queue": long, "result": long, "return_uuid": "x".repeat(100_000), "new_field": long,
     }));
