@@ -1,0 +1,12 @@
+//! The vendor's HTTP API: what may be asked, how often, and what its answers mean.
+
+pub mod budget;
+pub mod client;
+pub mod error;
+mod row;
+pub mod stamps;
+pub mod wire;
+
+pub use client::{CallQuery, PAGE_ROWS, Pbx, VoicemailQuery};
+pub use error::PbxError;
+pub use wire::Page;
