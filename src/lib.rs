@@ -10,5 +10,6 @@ pub mod number;
 pub mod outbox;
 pub mod pbx;
 pub mod private;
+pub mod render;
 pub mod retry;
 pub mod units;
