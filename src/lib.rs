@@ -9,4 +9,5 @@ pub mod message;
 pub mod outbox;
 pub mod private;
 pub mod retry;
+pub mod sim;
 pub mod units;
