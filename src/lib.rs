@@ -12,4 +12,5 @@ pub mod pbx;
 pub mod private;
 pub mod render;
 pub mod retry;
+pub mod sim;
 pub mod units;

@@ -1,0 +1,286 @@
+//! A receiver of webhooks: one that takes anything, or one that is as particular as Slack; both misbehave on request.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::http1::{self, Act, Answer, Reply};
+use super::script::Script;
+use super::server::{Port, Server};
+use super::signal::Signal;
+use super::{keep, slack};
+use crate::clock::{Clock, Moment};
+
+/// What the receiver expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything.
+    Plain,
+    /// What a Slack incoming webhook takes.
+    Slack,
+}
+
+/// How a request is answered.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// 200, or what Slack would say to the payload.
+    Ok,
+    /// This status.
+    Status(u16),
+    /// This status, these headers, this body.
+    StatusWith(u16, Vec<(String, String)>, String),
+    /// Not at all.
+    Hang,
+    /// One byte each 100 ms, of an answer that takes a quarter of an hour.
+    Drip,
+    /// By a TCP reset.
+    Reset,
+    /// 200 and so many bytes.
+    BigBody(usize),
+    /// 307 and this address.
+    Redirect(String),
+    /// By bytes that are not HTTP.
+    Garbage,
+    /// As with `Ok`, after so much real time.
+    Slow(Duration),
+}
+
+/// A request that has come.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// In the order of arrival.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// When it had come.
+    pub at: Moment,
+    /// The status of the answer; 0 for none. An answer that is slow or broken off has been decided all the same.
+    pub answered: u16,
+}
+
+impl Received {
+    /// The first header of this name, in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        http1::header(&self.headers, name)
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn json(&self) -> serde_json::Result<Value> {
+        serde_json::from_slice(&self.body)
+    }
+
+    fn accepted(&self) -> bool {
+        (200..300).contains(&self.answered)
+    }
+}
+
+/// A running receiver on a loopback port. Dropping it stops it.
+pub struct HttpReceiver {
+    _server: Server,
+    shared: Arc<Shared>,
+    url: String,
+}
+
+struct Shared {
+    clock: Clock,
+    kind: Kind,
+    state: Mutex<State>,
+    signal: Signal,
+}
+
+struct State {
+    mode: Mode,
+    queue: Script<Mode>,
+    rate: Option<Rate>,
+    store: bool,
+    received: VecDeque<Received>,
+    total: usize,
+    accepted: usize,
+}
+
+/// One message a second on average: a bucket that holds `burst` and gains one a second.
+struct Rate {
+    burst: f64,
+    left: f64,
+    tick: Duration,
+}
+
+impl Rate {
+    fn take(&mut self, tick: Duration) -> bool {
+        self.left = (self.left + tick.saturating_sub(self.tick).as_secs_f64()).min(self.burst);
+        self.tick = tick;
+        let free = self.left >= 1.0;
+        if free {
+            self.left -= 1.0;
+        }
+        free
+    }
+}
+
+impl HttpReceiver {
+    /// Starts a receiver that accepts; inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When no loopback port can be had.
+    pub fn start(clock: Clock, kind: Kind) -> io::Result<Self> {
+        let port = Port::open()?;
+        let path = match kind {
+            Kind::Plain => "hook",
+            Kind::Slack => "services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+        };
+        let url = format!("http://{}/{path}", port.address());
+        let state = State {
+            mode: Mode::Ok,
+            queue: Script::default(),
+            rate: None,
+            store: true,
+            received: VecDeque::new(),
+            total: 0,
+            accepted: 0,
+        };
+        let shared = Arc::new(Shared { clock, kind, state: Mutex::new(state), signal: Signal::new() });
+        let served = Arc::clone(&shared);
+        let server = port.serve(move |stream| {
+            let shared = Arc::clone(&served);
+            http1::serve(stream, move |request| shared.handle(request))
+        });
+        Ok(Self { _server: server, shared, url })
+    }
+
+    /// Where to post to; any other path of it will do as well.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How everything is answered for which no other mode was pushed.
+    pub fn set_mode(&self, mode: Mode) {
+        self.shared.state().mode = mode;
+    }
+
+    /// How the next `times` requests are answered, after what was pushed before.
+    pub fn push_mode(&self, mode: Mode, times: usize) {
+        self.shared.state().queue.push(mode, times);
+    }
+
+    /// Answers 429 with `Retry-After: 1` above one message a second by the clock, `burst` of them at once; as Slack
+    /// does.
+    pub fn limit_rate(&self, burst: u32) {
+        let burst = f64::from(burst.max(1));
+        self.shared.state().rate = Some(Rate { burst, left: burst, tick: self.shared.clock.tick() });
+    }
+
+    /// Counts only, from now on, and keeps nothing of what comes: for measuring.
+    pub fn count_only(&self) {
+        self.shared.state().store = false;
+    }
+
+    /// What has come, oldest first; at most the last 10,000.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.state().received.iter().cloned().collect()
+    }
+
+    /// How many have come, whatever the answer.
+    pub fn total(&self) -> usize {
+        self.shared.state().total
+    }
+
+    /// How many were answered with 2xx.
+    pub fn accepted(&self) -> usize {
+        self.shared.state().accepted
+    }
+
+    /// Returns once `n` were answered with 2xx since the start, with those that are kept, oldest first.
+    pub async fn wait_for(&self, n: usize) -> Vec<Received> {
+        self.shared
+            .signal
+            .until(|| {
+                let state = self.shared.state();
+                (state.accepted >= n)
+                    .then(|| state.received.iter().filter(|received| received.accepted()).cloned().collect())
+            })
+            .await
+    }
+
+    /// Returns once `n` have come since the start, whatever the answer, with those that are kept, oldest first.
+    pub async fn wait_for_total(&self, n: usize) -> Vec<Received> {
+        self.shared
+            .signal
+            .until(|| {
+                let state = self.shared.state();
+                (state.total >= n).then(|| state.received.iter().cloned().collect())
+            })
+            .await
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle(&self, request: http1::Request) -> Reply {
+        let moment = self.clock.moment();
+        let mut state = self.state();
+        let mode = state.queue.next().unwrap_or_else(|| state.mode.clone());
+        let reply = self.reply(mode, &request, &mut state, moment);
+        let answered = reply.status();
+        state.total += 1;
+        state.accepted += usize::from((200..300).contains(&answered));
+        if state.store {
+            let http1::Request { method, target: path, headers, body, .. } = request;
+            keep(&mut state.received, Received { method, path, headers, body, at: moment, answered });
+        }
+        drop(state);
+        self.signal.raise();
+        reply
+    }
+
+    fn reply(&self, mode: Mode, request: &http1::Request, state: &mut State, moment: Moment) -> Reply {
+        let mut wait = Duration::ZERO;
+        let act = match mode {
+            Mode::Ok => Act::Answer(self.judge(request, state, moment)),
+            Mode::Slow(longer) => {
+                wait = longer;
+                Act::Answer(self.judge(request, state, moment))
+            }
+            Mode::Status(status) => Act::Answer(Answer::text(status, "")),
+            Mode::StatusWith(status, headers, body) => Act::Answer(Answer { status, headers, body: Bytes::from(body) }),
+            Mode::Hang => Act::Hang,
+            Mode::Drip => {
+                let answer = Answer::text(200, vec![b'.'; 9_000]);
+                Act::Drip { answer, bytes: 1, every: Duration::from_millis(100) }
+            }
+            Mode::Reset => Act::Reset,
+            Mode::BigBody(size) => Act::Answer(Answer::text(200, vec![b'.'; size])),
+            Mode::Redirect(url) => Act::Answer(Answer::text(307, "").with("Location", url)),
+            Mode::Garbage => Act::Raw(Bytes::from_static(b"\x16\x03\x01 this is not HTTP\r\n\r\n")),
+        };
+        Reply { wait, act }
+    }
+
+    fn judge(&self, request: &http1::Request, state: &mut State, moment: Moment) -> Answer {
+        if state.rate.as_mut().is_some_and(|rate| !rate.take(moment.tick)) {
+            let body = json!({"retry_after": 1, "ok": false, "error": "rate_limited"});
+            return Answer::json(429, &body).with("Retry-After", "1");
+        }
+        match self.kind {
+            Kind::Plain => Answer::text(200, "ok"),
+            Kind::Slack if request.method != "POST" => Answer::text(400, "invalid_payload"),
+            Kind::Slack => match slack::check(&request.body) {
+                Ok(()) => Answer::text(200, "ok"),
+                Err(word) => Answer::text(400, word),
+            },
+        }
+    }
+}
