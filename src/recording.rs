@@ -13,7 +13,8 @@ use crate::clock::Clock;
 use crate::cursor::ahead;
 use crate::event::{Event, EventId, Kind};
 use crate::metrics::Metrics;
-use crate::pbx::{Budget, Pbx, PbxError};
+use crate::pbx::budget::Budget;
+use crate::pbx::{Pbx, PbxError};
 use crate::private::Secret;
 
 /// How long the PBX keeps a URL alive (vendor page "Telesekreter": URL yaşam süresi 1 saat).
@@ -90,8 +91,8 @@ impl Recordings {
             self.clock.sleep_until(slot).await;
             let asked_at = self.clock.now();
             let answer = match event.kind {
-                Kind::Call => account.pbx.recording_url(&event.uuid).await,
-                Kind::Voicemail => account.pbx.voicemail_url(&event.uuid).await,
+                Kind::Call => account.pbx.recording_url(&event.uuid, asked_at).await,
+                Kind::Voicemail => account.pbx.voicemail_url(&event.uuid, asked_at).await,
             };
             let again = match answer {
                 Ok(url) => return (Some(Link { url, expires_at: ahead(asked_at, LIFE) }), "minted"),

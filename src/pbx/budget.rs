@@ -46,6 +46,20 @@ impl Budget {
         free
     }
 
+    /// Takes the next free request at or after tick `now`, if that is not later than `latest`; returns its tick.
+    pub fn reserve(&mut self, now: Duration, latest: Duration) -> Option<Duration> {
+        while self.taken.front().is_some_and(|at| !counts(*at, now)) {
+            self.taken.pop_front();
+        }
+        let slot = self.next_free(now, 1);
+        if slot > latest {
+            return None;
+        }
+        let last = self.taken.back().copied().unwrap_or_default();
+        self.taken.push_back(slot.max(last));
+        Some(slot)
+    }
+
     /// The tick, not before `now`, from which at least `want` requests are free, if nobody else takes any.
     /// More than the limit is taken for the limit. Never ([`Duration::MAX`]) when the limit is 0.
     pub fn next_free(&self, now: Duration, want: u32) -> Duration {
@@ -120,6 +134,16 @@ mod tests {
         let mut budget = Budget::new(0);
         assert!(!budget.take(s(1)));
         assert_eq!(budget.next_free(s(1), 1), Duration::MAX);
+    }
+
+    #[test]
+    fn who_cannot_be_served_in_time_is_told_at_once_and_takes_nobodys_turn() {
+        let mut budget = Budget::new(2);
+        let slots: Vec<_> = (0..4).map(|_| budget.reserve(s(10), s(75))).collect();
+        let later = s(70) + Duration::from_millis(500);
+        assert_eq!(slots, [Some(s(10)), Some(s(10)), Some(later), Some(later)]);
+        assert_eq!(budget.reserve(s(10), s(75)), None);
+        assert_eq!(budget.reserve(s(72), s(150)), Some(s(131)));
     }
 
     proptest! {

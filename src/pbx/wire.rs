@@ -26,6 +26,8 @@ pub struct Page {
     pub records: Vec<Record>,
     /// All rows of the answer: fewer than asked for means that there is no further page.
     pub rows: usize,
+    /// The ids of all rows that were understood, wanted or not: a page of only known ids ends a walk.
+    pub uuids: Vec<String>,
     /// Rows without an id, or that are no objects.
     pub malformed: usize,
     /// The vendor's own count, when it gives one.
@@ -84,7 +86,8 @@ fn page(body: &[u8], list: &str, read: impl Fn(&Row<'_>) -> Option<Record>) -> R
     let records: Vec<Record> = rows.iter().filter_map(|row| read(&Row(row.as_object()?))).collect();
     let pagination = answer.get("pagination").and_then(Value::as_object);
     let total_pages = pagination.and_then(|row| Row(row).seconds("total_pages")).filter(|pages| *pages > 0);
-    Ok(Page { malformed: rows.len() - records.len(), rows: rows.len(), records, total_pages })
+    let uuids = records.iter().map(|record| record.uuid.clone()).collect();
+    Ok(Page { malformed: rows.len() - records.len(), rows: rows.len(), uuids, records, total_pages })
 }
 
 fn call(row: &Row<'_>, now: Timestamp) -> Option<Record> {

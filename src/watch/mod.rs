@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::cursor::{Cursor, back};
-use crate::event::{Closed, Event, EventId, EventType, Kind, Quiet, Record, Standing};
+use crate::event::{Closed, DeliveryId, Event, EventId, EventType, Kind, Quiet, Record, Standing};
+use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::outbox::{Delivery, State};
-use crate::event::DeliveryId;
-use crate::pbx::{Budget, CallQuery, Page, Pbx, PbxError, VoicemailQuery};
+use crate::pbx::budget::Budget;
+use crate::pbx::{CallQuery, Page, Pbx, PbxError, VoicemailQuery};
 use crate::route::{Decision, Router, Subject};
 use crate::store::{Batch, Source, Store, StoreError};
 use crate::track::{self, Rules};
@@ -64,6 +65,8 @@ pub struct Context {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who is told that the PBX was read.
+    pub health: Arc<Health>,
 }
 
 /// Watches one source of one account.
@@ -200,6 +203,9 @@ impl Watcher {
         if step == Step::Head {
             let took = self.context.clock.tick().saturating_sub(started.tick);
             self.context.metrics.poll(&self.source, outcome(&result), took, started.at);
+        }
+        if step == Step::Head && result.is_ok() {
+            self.context.health.read(&self.source, started.tick);
         }
         match result {
             Ok(()) => {

@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use jiff::Timestamp;
 
 use crate::event::{Event, EventId, Record};
-
-/// The vendor's largest page. The same for all pages of a walk: another size would shift the rows between them.
-pub const PAGE_ROWS: usize = 100;
+use crate::pbx::PAGE_ROWS;
 
 /// A list that never ends is broken; the next read starts again at its newest page.
 const MOST_PAGES: u32 = 50;

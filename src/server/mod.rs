@@ -1,0 +1,60 @@
+//! The HTTP server: health and metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// What the server shows.
+#[derive(Clone)]
+pub struct Context {
+    /// Whether everything moves.
+    pub health: Arc<Health>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where deliveries wait.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Serves until `stop`.
+pub async fn serve(listener: TcpListener, context: Context, stop: CancellationToken) {
+    let app = axum::Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(context);
+    // Serving ends with the process; an error here is one of accepting, which axum waits out by itself.
+    let _ = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
+}
+
+async fn ready(State(context): State<Context>) -> impl IntoResponse {
+    let reasons = context.health.reasons(context.store.as_ref(), context.clock.moment());
+    // A store that hangs is not ready either.
+    let reasons = tokio::time::timeout(Duration::from_secs(5), reasons)
+        .await
+        .unwrap_or_else(|_| vec!["store does not answer".to_owned()]);
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(serde_json::json!({"ready": reasons.is_empty(), "reasons": reasons})))
+}
+
+async fn metrics(State(context): State<Context>) -> impl IntoResponse {
+    if let Ok(backlog) = context.store.backlog(context.clock.moment()).await {
+        for lane in backlog {
+            context.metrics.backlog(&lane.channel, lane.pending, lane.overdue);
+        }
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], context.metrics.encode())
+}
