@@ -8,12 +8,15 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::channel::{email, slack, webhook};
-use crate::event::EventType;
-use crate::message::{ChannelType, Locale};
+use crate::message::Locale;
 use crate::private::Secret;
-use crate::retry;
-use crate::units::{DurationText, OneOrManySchema, duration, one_or_many, some_duration};
+use crate::units::{DurationText, OneOrManySchema, duration};
+
+mod delivery;
+mod routes;
+
+pub use delivery::*;
+pub use routes::*;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -31,6 +34,7 @@ pub struct Config {
     #[serde(default)]
     pub store: Store,
     /// The PBXs to watch: at least one.
+    #[schemars(with = "OneOrManySchema<Account>")]
     pub accounts: Vec<Account>,
     /// What is watched, and how often.
     #[serde(default)]
@@ -39,14 +43,17 @@ pub struct Config {
     #[serde(default)]
     pub delivery: DeliveryDefaults,
     /// The named places to tell it: at least one.
+    #[schemars(with = "OneOrManySchema<Channel>")]
     pub channels: Vec<Channel>,
     /// Which events go to which channels. The first match wins unless it says `continue: true`.
+    #[schemars(with = "OneOrManySchema<Route>")]
     pub routes: Vec<Route>,
     /// The HTTP server for health and metrics.
     #[serde(default)]
     pub http: Http,
     /// Sample events and the channels that they must reach; run by `ringback check`.
     #[serde(default)]
+    #[schemars(with = "OneOrManySchema<RouteTest>")]
     pub tests: Vec<RouteTest>,
 }
 
@@ -210,194 +217,6 @@ impl Default for Voicemails {
     }
 }
 
-/// How messages are sent.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct DeliveryDefaults {
-    /// One attempt: connect, TLS, headers and body together.
-    #[serde(deserialize_with = "duration")]
-    #[schemars(with = "DurationText")]
-    pub timeout: Duration,
-    /// When a failed attempt is repeated.
-    pub retry: Retry,
-    /// Attempts under way at once, per channel.
-    pub concurrency: usize,
-}
-
-impl Default for DeliveryDefaults {
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(15), retry: Retry::default(), concurrency: 16 }
-    }
-}
-
-/// When a failed attempt is repeated. A key that is missing keeps its default, on a channel that of `delivery.retry`.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Retry {
-    /// Before the second attempt; 5s.
-    #[serde(deserialize_with = "some_duration")]
-    #[schemars(with = "Option<DurationText>")]
-    pub initial: Option<Duration>,
-    /// By which each further wait grows; 2.5.
-    pub multiplier: Option<f64>,
-    /// No wait is longer; 30m.
-    #[serde(deserialize_with = "some_duration")]
-    #[schemars(with = "Option<DurationText>")]
-    pub max: Option<Duration>,
-    /// A share of the wait, 0 to 1, by which it varies either way; 0.2.
-    pub jitter: Option<f64>,
-    /// Counted from when the delivery was decided; 72h.
-    #[serde(deserialize_with = "some_duration")]
-    #[schemars(with = "Option<DurationText>")]
-    pub give_up_after: Option<Duration>,
-}
-
-impl Retry {
-    /// These keys over `base`.
-    pub fn over(&self, base: &retry::Policy) -> retry::Policy {
-        retry::Policy {
-            initial: self.initial.unwrap_or(base.initial),
-            multiplier: self.multiplier.unwrap_or(base.multiplier),
-            max: self.max.unwrap_or(base.max),
-            jitter: self.jitter.unwrap_or(base.jitter),
-            give_up_after: self.give_up_after.unwrap_or(base.give_up_after),
-        }
-    }
-}
-
-/// A named place to tell it.
-#[derive(Debug, Clone, JsonSchema)]
-pub struct Channel {
-    /// What every type of channel has.
-    #[schemars(flatten)]
-    pub common: ChannelCommon,
-    /// What its own type adds.
-    #[schemars(flatten)]
-    pub kind: ChannelKind,
-}
-
-/// Picks the type by hand: serde's internally tagged enums report a wrong field at the start of the whole list.
-impl<'de> Deserialize<'de> for Channel {
-    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(serde::de::Error::custom("not built yet"))
-    }
-}
-
-/// What every type of channel has.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct ChannelCommon {
-    /// Unique; part of every delivery id.
-    pub name: String,
-    /// `false` keeps the channel in the file and sends nothing.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-    /// Language of its messages, instead of the file's.
-    #[serde(default)]
-    pub locale: Option<Locale>,
-    /// Whether messages carry a link to the recording.
-    #[serde(default)]
-    pub recording: RecordingMode,
-    /// Instead of `delivery.timeout`.
-    #[serde(default, deserialize_with = "some_duration")]
-    #[schemars(with = "Option<DurationText>")]
-    pub timeout: Option<Duration>,
-    /// Instead of `delivery.retry`, key by key.
-    #[serde(default)]
-    pub retry: Retry,
-    /// Instead of `delivery.concurrency`.
-    #[serde(default)]
-    pub concurrency: Option<usize>,
-    /// Messages a second, at most; Slack defaults to 1, the others to no limit.
-    #[serde(default)]
-    pub rate: Option<f64>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// The types of channels, by the key `type`.
-#[derive(Debug, Clone, JsonSchema)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum ChannelKind {
-    /// A mail by SMTP.
-    Email(email::Config),
-    /// A Slack incoming webhook.
-    Slack(slack::Config),
-    /// A signed HTTP request (Standard Webhooks).
-    Webhook(webhook::Config),
-}
-
-impl ChannelKind {
-    /// Which type it is.
-    pub fn channel_type(&self) -> ChannelType {
-        match self {
-            Self::Email(_) => ChannelType::Email,
-            Self::Slack(_) => ChannelType::Slack,
-            Self::Webhook(_) => ChannelType::Webhook,
-        }
-    }
-}
-
-/// Whether messages carry a link to the recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RecordingMode {
-    /// A fresh link, minted for the attempt.
-    #[default]
-    Link,
-    /// None; nothing is asked of the PBX.
-    None,
-}
-
-/// A rule: which events go to which channels.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct Route {
-    /// All keys must match; without it, everything does.
-    #[serde(default)]
-    pub when: When,
-    /// Names of channels.
-    #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(with = "OneOrManySchema<String>")]
-    pub notify: Vec<String>,
-    /// Go on to the next rule after this one matched.
-    #[serde(default)]
-    pub r#continue: bool,
-    /// Matches and notifies nobody.
-    #[serde(default)]
-    pub mute: bool,
-}
-
-/// What a rule matches. A list matches any of its items; an empty one, everything.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct When {
-    /// Names of accounts.
-    #[serde(deserialize_with = "one_or_many")]
-    #[schemars(with = "OneOrManySchema<String>")]
-    pub account: Vec<String>,
-    /// Types of events.
-    #[serde(deserialize_with = "one_or_many")]
-    #[schemars(with = "OneOrManySchema<EventType>")]
-    pub event: Vec<EventType>,
-    /// Number or name of the queue or ring group.
-    #[serde(deserialize_with = "one_or_many")]
-    #[schemars(with = "OneOrManySchema<String>")]
-    pub queue: Vec<String>,
-    /// The extension that rang, or whose mailbox it is.
-    #[serde(deserialize_with = "one_or_many")]
-    #[schemars(with = "OneOrManySchema<String>")]
-    pub extension: Vec<String>,
-    /// The number that was called: exact in any notation, or a prefix ending in `*`.
-    #[serde(deserialize_with = "one_or_many")]
-    #[schemars(with = "OneOrManySchema<String>")]
-    pub number: Vec<String>,
-    /// The caller: exact in any notation, or a prefix ending in `*`.
-    #[serde(deserialize_with = "one_or_many")]
-    #[schemars(with = "OneOrManySchema<String>")]
-    pub caller: Vec<String>,
-}
-
 /// The HTTP server for health and metrics.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -412,35 +231,6 @@ impl Default for Http {
     fn default() -> Self {
         Self { listen: None }
     }
-}
-
-/// A sample event and the channels that it must reach.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct RouteTest {
-    /// The sample: keys of `when`, one value each.
-    pub given: Given,
-    /// The channels that must be told, in any order.
-    #[serde(deserialize_with = "one_or_many")]
-    #[schemars(with = "OneOrManySchema<String>")]
-    pub expect: Vec<String>,
-}
-
-/// A sample event of a test.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Given {
-    /// The type of event; `call.missed` when missing.
-    pub event: Option<EventType>,
-    /// Name of the account; the first one when missing.
-    pub account: Option<String>,
-    /// The queue.
-    pub queue: Option<String>,
-    /// The extension.
-    pub extension: Option<String>,
-    /// The number that was called.
-    pub number: Option<String>,
-    /// The caller.
-    pub caller: Option<String>,
 }
 
 fn minutes(n: u64) -> Duration {

@@ -1,0 +1,231 @@
+//! Whether the values make sense, once the types are right: the sections that stand for themselves.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::tz::TimeZoneDatabase;
+use url::{Host, Url};
+
+use super::problems::{Findings, did_you_mean};
+use super::shape::{Account, Config, DeliveryDefaults, Retry, Watch};
+use crate::retry;
+use crate::units::format_duration;
+
+mod channels;
+mod routes;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// The PBX refuses a longer range in one request.
+const LONGEST_RANGE: Duration = Duration::from_secs(31 * 86_400);
+/// Shorter waits and limits are slips of the unit.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Adds everything that is wrong with the values.
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    timezone(&config.timezone, findings);
+    if config.store.path.as_os_str().is_empty() {
+        findings.at("store.path", "must not be empty", None);
+    }
+    at_least("store.keep", config.store.keep, 35 * DAY, findings);
+    accounts(&config.accounts, findings);
+    watch(&config.watch, findings);
+    delivery(&config.delivery, findings);
+    channels::check(config, findings);
+    routes::check(config, findings);
+    if let Some(listen) = &config.http.listen
+        && listen != "off"
+        && listen.parse::<SocketAddr>().is_err()
+    {
+        let hint = Some("`127.0.0.1:8380` for this machine only, `0.0.0.0:8380` for all, or `off`".to_owned());
+        findings.at("http.listen", "expected an address and a port, or `off`", hint);
+    }
+}
+
+fn timezone(name: &str, findings: &mut Findings<'_>) {
+    let zones = TimeZoneDatabase::bundled();
+    if zones.get(name).is_ok() {
+        return;
+    }
+    let known: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
+    let hint = did_you_mean(name, known.iter().map(String::as_str));
+    let hint = hint.unwrap_or_else(|| "an IANA name, such as Europe/Istanbul".to_owned());
+    findings.at("timezone", "there is no such time zone", Some(hint));
+}
+
+fn accounts(accounts: &[Account], findings: &mut Findings<'_>) {
+    not_empty("accounts", accounts.is_empty(), findings);
+    names("accounts", accounts.iter().map(|account| account.name.as_str()), findings);
+    for (index, account) in accounts.iter().enumerate() {
+        let path = |key: &str| format!("accounts[{index}].{key}");
+        let key = account.api_key.expose();
+        if key.is_empty() {
+            let hint = Some("the key stands in the Online İşlem Merkezi".to_owned());
+            findings.at(&path("api_key"), "must not be empty", hint);
+        } else if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            findings.at(&path("api_key"), "holds spaces or line breaks, which no key does", None);
+        }
+        base_url(&path("base_url"), &account.base_url, findings);
+        at_least(&path("timeout"), account.timeout, SHORTEST, findings);
+        let limits = [
+            ("cdrs", account.limits.cdrs),
+            ("voicemails", account.limits.voicemails),
+            ("recordings", account.limits.recordings),
+        ];
+        for (key, limit) in limits {
+            if limit == 0 {
+                findings.at(&path(&format!("limits.{key}")), "must be at least 1 a minute", None);
+            }
+        }
+    }
+}
+
+fn base_url(path: &str, text: &str, findings: &mut Findings<'_>) {
+    let Some(url) = absolute_http(path, text, findings) else { return };
+    if url.scheme() == "http" && !is_loopback(&url) {
+        let hint = Some("the API key would travel readable; use https".to_owned());
+        findings.at(path, "plain http is refused except to loopback", hint);
+    }
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        let hint = Some("the scheme, the host and perhaps a path: `https://api.bulutsantralim.com`".to_owned());
+        findings.at(path, "must not hold a user, a query or a fragment", hint);
+    }
+}
+
+/// The URL when it is one; says nothing of its content, which may be a secret.
+fn absolute_http(path: &str, text: &str, findings: &mut Findings<'_>) -> Option<Url> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Some(url),
+        _ => {
+            findings.at(path, "expected an absolute URL, `https://…`", None);
+            None
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn watch(watch: &Watch, findings: &mut Findings<'_>) {
+    let (calls, voicemails) = (&watch.missed_calls, &watch.voicemails);
+    at_least("watch.missed_calls.every", calls.every, SHORTEST, findings);
+    at_least("watch.voicemails.every", voicemails.every, SHORTEST, findings);
+    let ranges = [
+        ("watch.missed_calls.lookback", calls.lookback),
+        ("watch.missed_calls.follow_up", calls.follow_up),
+        ("watch.voicemails.lookback", voicemails.lookback),
+        ("watch.first_run", watch.first_run),
+    ];
+    for (path, range) in ranges {
+        if range > LONGEST_RANGE {
+            let hint = Some("the PBX answers for at most 31 days at once".to_owned());
+            findings.at(path, format!("must be at most 31d, found {}", format_duration(range)), hint);
+        }
+    }
+    if calls.lookback <= calls.grace + calls.every {
+        let hint = "a call is read again until `grace` is over: make `lookback` longer than `grace` and `every` together";
+        let found = format_duration(calls.lookback);
+        let needed = format_duration(calls.grace + calls.every);
+        let message = format!("must be longer than {needed}, found {found}");
+        findings.at("watch.missed_calls.lookback", message, Some(hint.to_owned()));
+    }
+    if voicemails.lookback <= voicemails.every {
+        let message = format!("must be longer than `every`, which is {}", format_duration(voicemails.every));
+        findings.at("watch.voicemails.lookback", message, None);
+    }
+    if watch.max_age <= calls.grace + calls.every {
+        let hint = "nothing older is announced, and a call waits for `grace` first: no call would ever be announced";
+        let needed = format_duration(calls.grace + calls.every);
+        let message = format!("must be longer than {needed}, found {}", format_duration(watch.max_age));
+        findings.at("watch.max_age", message, Some(hint.to_owned()));
+    }
+}
+
+fn delivery(delivery: &DeliveryDefaults, findings: &mut Findings<'_>) {
+    at_least("delivery.timeout", delivery.timeout, SHORTEST, findings);
+    concurrency("delivery.concurrency", delivery.concurrency, findings);
+    retry("delivery.retry", &delivery.retry, &retry::Policy::default(), findings);
+}
+
+fn concurrency(path: &str, value: usize, findings: &mut Findings<'_>) {
+    between(path, value, 1, 256, findings);
+}
+
+/// `base` is what the keys that are missing fall back to.
+fn retry(path: &str, keys: &Retry, base: &retry::Policy, findings: &mut Findings<'_>) {
+    let path = |key: &str| format!("{path}.{key}");
+    for (key, value) in [("initial", keys.initial), ("max", keys.max), ("give_up_after", keys.give_up_after)] {
+        if let Some(value) = value {
+            at_least(&path(key), value, SHORTEST, findings);
+        }
+    }
+    if let Some(jitter) = keys.jitter {
+        between(&path("jitter"), jitter, 0.0, 1.0, findings);
+    }
+    if let Some(multiplier) = keys.multiplier {
+        between(&path("multiplier"), multiplier, 1.0, 1000.0, findings);
+    }
+    let policy = keys.over(base);
+    if policy.initial > policy.max {
+        let key = if keys.initial.is_some() { "initial" } else { "max" };
+        let (initial, max) = (format_duration(policy.initial), format_duration(policy.max));
+        findings.at(&path(key), format!("`initial` ({initial}) must not be longer than `max` ({max})"), None);
+    }
+}
+
+fn at_least(path: &str, value: Duration, least: Duration, findings: &mut Findings<'_>) {
+    if value < least {
+        let message = format!("must be at least {}, found {}", format_duration(least), format_duration(value));
+        findings.at(path, message, None);
+    }
+}
+
+fn between<T: PartialOrd + Display>(path: &str, value: T, least: T, most: T, findings: &mut Findings<'_>) {
+    // Written so that a NaN is outside.
+    if !(value >= least && value <= most) {
+        findings.at(path, format!("must be between {least} and {most}, found {value}"), None);
+    }
+}
+
+fn not_empty(path: &str, empty: bool, findings: &mut Findings<'_>) {
+    if empty {
+        findings.at(path, "at least one is required", None);
+    }
+}
+
+/// Names are part of ids, metrics and command lines.
+fn names<'n>(section: &str, names: impl Iterator<Item = &'n str>, findings: &mut Findings<'_>) {
+    let mut seen = BTreeSet::new();
+    for (index, name) in names.enumerate() {
+        let path = format!("{section}[{index}].name");
+        // A name that could not be read is neither good nor bad.
+        if findings.is_spoiled(&path) {
+            continue;
+        }
+        if name.is_empty() {
+            findings.at(&path, "must not be empty", None);
+        } else if name.len() > 64 || !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
+            let hint = Some("at most 64 letters, digits, `-`, `_` and `.`".to_owned());
+            findings.at(&path, "is not usable as a name", hint);
+        } else if !seen.insert(name) {
+            findings.at(&path, "this name is already taken", Some("names are unique".to_owned()));
+        }
+    }
+}
+
+/// A name that must be one of `known`; `what` is `channel` or `account`.
+fn known_name(path: &str, what: &str, name: &str, known: &[&str], findings: &mut Findings<'_>) {
+    if known.contains(&name) {
+        return;
+    }
+    let hint = did_you_mean(name, known.iter().copied());
+    let hint = hint.unwrap_or_else(|| format!("the {what}s are {}", known.join(", ")));
+    findings.at(path, format!("there is no {what} of this name"), Some(hint));
+}

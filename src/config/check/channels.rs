@@ -1,0 +1,140 @@
+//! Whether each channel could send: addresses, URLs, secrets and headers.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lettre::message::Mailbox;
+use reqwest::header::{HeaderName, HeaderValue};
+
+use super::super::problems::Findings;
+use super::super::shape::{Channel, ChannelKind, Config};
+use super::{SHORTEST, absolute_http, at_least, concurrency, is_loopback, names, not_empty, retry};
+use crate::channel::{email, slack, webhook};
+use crate::retry::Policy;
+
+/// Headers that ringback sets itself.
+const OWN_HEADERS: [&str; 7] = [
+    "content-length",
+    "content-type",
+    "host",
+    "user-agent",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
+
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    not_empty("channels", config.channels.is_empty(), findings);
+    names("channels", config.channels.iter().map(|channel| channel.common.name.as_str()), findings);
+    let defaults = config.delivery.retry.over(&Policy::default());
+    for (index, channel) in config.channels.iter().enumerate() {
+        let path = format!("channels[{index}]");
+        common(&path, channel, &defaults, findings);
+        match &channel.kind {
+            ChannelKind::Email(keys) => email(&path, keys, findings),
+            ChannelKind::Slack(keys) => slack(&path, keys, findings),
+            ChannelKind::Webhook(keys) => webhook(&path, keys, findings),
+        }
+    }
+}
+
+fn common(path: &str, channel: &Channel, defaults: &Policy, findings: &mut Findings<'_>) {
+    let keys = &channel.common;
+    if let Some(timeout) = keys.timeout {
+        at_least(&format!("{path}.timeout"), timeout, SHORTEST, findings);
+    }
+    if let Some(value) = keys.concurrency {
+        concurrency(&format!("{path}.concurrency"), value, findings);
+    }
+    if let Some(rate) = keys.rate
+        && !(rate > 0.0 && rate.is_finite())
+    {
+        findings.at(&format!("{path}.rate"), format!("must be more than 0 messages a second, found {rate}"), None);
+    }
+    retry(&format!("{path}.retry"), &keys.retry, defaults, findings);
+}
+
+fn email(path: &str, keys: &email::Config, findings: &mut Findings<'_>) {
+    smtp(&format!("{path}.smtp"), &keys.smtp, findings);
+    address(&format!("{path}.from"), &keys.from, findings);
+    not_empty(&format!("{path}.to"), keys.to.is_empty(), findings);
+    for (key, list) in [("to", &keys.to), ("cc", &keys.cc), ("bcc", &keys.bcc)] {
+        for (index, text) in list.iter().enumerate() {
+            address(&format!("{path}.{key}[{index}]"), text, findings);
+        }
+    }
+    if let Some(text) = &keys.reply_to {
+        address(&format!("{path}.reply_to"), text, findings);
+    }
+}
+
+fn address(path: &str, text: &str, findings: &mut Findings<'_>) {
+    if text.parse::<Mailbox>().is_err() {
+        let hint = Some("`ofis@example.com` or `Santral <santral@example.com>`; several as a list".to_owned());
+        findings.at(path, "is not an email address", hint);
+    }
+}
+
+fn smtp(path: &str, keys: &email::Smtp, findings: &mut Findings<'_>) {
+    let host = &keys.host;
+    if host.is_empty() || !host.chars().all(|c| c.is_alphanumeric() || ".-_:".contains(c)) {
+        let hint = Some("`smtp.example.com`; the port stands in `port`".to_owned());
+        findings.at(&format!("{path}.host"), "expected the name or address of a server", hint);
+    }
+    if keys.port == Some(0) {
+        findings.at(&format!("{path}.port"), "must be between 1 and 65535, found 0", None);
+    }
+    let password = keys.password.as_ref();
+    match (&keys.username, password) {
+        (Some(_), None) => findings.at(&format!("{path}.username"), "is given without a `password`", None),
+        (None, Some(_)) => findings.at(&format!("{path}.password"), "is given without a `username`", None),
+        _ => {}
+    }
+    if keys.username.as_deref() == Some("") {
+        findings.at(&format!("{path}.username"), "must not be empty", None);
+    }
+    if password.is_some_and(crate::private::Secret::is_empty) {
+        findings.at(&format!("{path}.password"), "must not be empty", None);
+    }
+    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if password.is_some() && keys.security == email::Security::None && !loopback {
+        let hint = Some("use `security: starttls` or `tls`".to_owned());
+        let message = "`none` is refused with a password except to loopback: it would travel readable";
+        findings.at(&format!("{path}.security"), message, hint);
+    }
+}
+
+fn slack(path: &str, keys: &slack::Config, findings: &mut Findings<'_>) {
+    let path = format!("{path}.webhook_url");
+    if let Some(url) = absolute_http(&path, keys.webhook_url.expose(), findings)
+        && url.scheme() == "http"
+        && !is_loopback(&url)
+    {
+        let hint = Some("the URL is the key to the channel; use https".to_owned());
+        findings.at(&path, "plain http is refused except to loopback", hint);
+    }
+}
+
+fn webhook(path: &str, keys: &webhook::Config, findings: &mut Findings<'_>) {
+    absolute_http(&format!("{path}.url"), keys.url.expose(), findings);
+    for (name, value) in &keys.headers {
+        let path = format!("{path}.headers.{name}");
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Err(_) => findings.at(&path, "is not a valid header name", None),
+            Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
+                findings.at(&path, "ringback sets this header itself", Some("remove it".to_owned()));
+            }
+            Ok(_) if HeaderValue::from_str(value.expose()).is_err() => {
+                findings.at(&path, "is not a valid header value", Some("visible ASCII characters only".to_owned()));
+            }
+            Ok(_) => {}
+        }
+    }
+    for (index, secret) in keys.secret.iter().enumerate() {
+        let bytes = secret.expose().strip_prefix("whsec_").and_then(|text| STANDARD.decode(text).ok());
+        if !bytes.is_some_and(|bytes| (24..=64).contains(&bytes.len())) {
+            let hint = Some("make one: `echo whsec_$(openssl rand -base64 32)`".to_owned());
+            let message = "expected `whsec_` and the base64 of 24 to 64 bytes";
+            findings.at(&format!("{path}.secret[{index}]"), message, hint);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Whether every rule names channels that exist and can be reached.
+
+use super::super::problems::Findings;
+use super::super::shape::{Config, Route, When};
+use super::{known_name, not_empty};
+use crate::event::EventType;
+
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    not_empty("routes", config.routes.is_empty(), findings);
+    let accounts: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+    let channels: Vec<&str> = config.channels.iter().map(|channel| channel.common.name.as_str()).collect();
+    // Where a name could not be read, an unknown one may be that.
+    let accounts = (!findings.is_incomplete("accounts")).then_some(accounts);
+    let channels = (!findings.is_incomplete("channels")).then_some(channels);
+    for (index, route) in config.routes.iter().enumerate() {
+        let path = format!("routes[{index}]");
+        targets(&path, route, findings);
+        if let Some(known) = &channels {
+            each_known(&format!("{path}.notify"), "channel", &route.notify, known, findings);
+        }
+        if let Some(known) = &accounts {
+            each_known(&format!("{path}.when.account"), "account", &route.when.account, known, findings);
+        }
+        patterns(&path, &route.when, findings);
+    }
+    for (index, test) in config.tests.iter().enumerate() {
+        if let Some(known) = &channels {
+            each_known(&format!("tests[{index}].expect"), "channel", &test.expect, known, findings);
+        }
+        if let (Some(known), Some(name)) = (&accounts, &test.given.account) {
+            known_name(&format!("tests[{index}].given.account"), "account", name, known, findings);
+        }
+    }
+    if !findings.is_incomplete("routes") {
+        reachable(&config.routes, accounts.as_deref(), findings);
+    }
+}
+
+fn each_known(path: &str, what: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
+    for (index, name) in names.iter().enumerate() {
+        known_name(&format!("{path}[{index}]"), what, name, known, findings);
+    }
+}
+
+fn targets(path: &str, route: &Route, findings: &mut Findings<'_>) {
+    let notify = format!("{path}.notify");
+    // What was given up below `notify` was meant to be something.
+    if route.notify.is_empty() && !route.mute && !findings.is_incomplete(&notify) {
+        findings.at(&notify, "at least one channel is required", Some("or say `mute: true` to tell nobody".to_owned()));
+    } else if !route.notify.is_empty() && route.mute {
+        let hint = Some("remove `notify`, or `mute`".to_owned());
+        findings.at(&format!("{path}.mute"), "a muted rule notifies nobody, but `notify` is given", hint);
+    }
+}
+
+fn patterns(path: &str, when: &When, findings: &mut Findings<'_>) {
+    let texts = [
+        ("queue", &when.queue, false),
+        ("extension", &when.extension, false),
+        ("number", &when.number, true),
+        ("caller", &when.caller, true),
+    ];
+    for (key, items, prefixes) in texts {
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}.when.{key}[{index}]");
+            if item.is_empty() {
+                findings.at(&path, "must not be empty", None);
+            } else if prefixes && (item.trim_end_matches('*').contains('*') || item.ends_with("**")) {
+                let hint = Some("a prefix ends in one `*`: `0532*`".to_owned());
+                findings.at(&path, "`*` may stand at the end only", hint);
+            }
+        }
+    }
+}
+
+fn reachable(routes: &[Route], accounts: Option<&[&str]>, findings: &mut Findings<'_>) {
+    for (index, route) in routes.iter().enumerate() {
+        let earlier = routes[..index].iter().position(|earlier| {
+            !earlier.r#continue && covers(&earlier.when, &route.when, accounts.unwrap_or_default())
+        });
+        if let Some(earlier) = earlier {
+            let line = findings.place(&format!("routes[{earlier}]")).line;
+            let message = format!("is never reached: routes[{earlier}] on line {line} takes every event that it matches");
+            let hint = format!("put it before routes[{earlier}], or say `continue: true` there");
+            findings.at(&format!("routes[{index}]"), message, Some(hint));
+        }
+    }
+}
+
+/// Whether everything that `narrow` matches, `wide` surely matches too.
+fn covers(wide: &When, narrow: &When, accounts: &[&str]) -> bool {
+    let exact = |wide: &[String], narrow: &[String]| all_in(wide, narrow, |wide, narrow| wide == narrow);
+    let prefix = |wide: &[String], narrow: &[String]| all_in(wide, narrow, covers_number);
+    let every_account = !accounts.is_empty() && accounts.iter().all(|name| wide.account.iter().any(|one| one == name));
+    let every_event = EventType::ALL.iter().all(|event| wide.event.contains(event));
+    (every_account || exact(&wide.account, &narrow.account))
+        && (every_event || all_in(&wide.event, &narrow.event, |wide, narrow| wide == narrow))
+        && exact(&wide.queue, &narrow.queue)
+        && exact(&wide.extension, &narrow.extension)
+        && prefix(&wide.number, &narrow.number)
+        && prefix(&wide.caller, &narrow.caller)
+}
+
+/// An empty list matches everything, so nothing but an empty list covers it.
+fn all_in<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
+    wide.is_empty()
+        || (!narrow.is_empty() && narrow.iter().all(|narrow| wide.iter().any(|wide| covers(wide, narrow))))
+}
+
+/// Compares what is written: the same number in two notations may go unnoticed, but nothing is refused wrongly.
+fn covers_number(wide: &String, narrow: &String) -> bool {
+    wide == narrow || wide.strip_suffix('*').is_some_and(|prefix| narrow.starts_with(prefix))
+}

@@ -1,0 +1,209 @@
+//! What can be wrong with a configuration: problems with their places, gathered so that all are told in one go.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A position in the file, counted from 1; line 0 is the file as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Place {
+    pub(super) line: usize,
+    /// In characters.
+    pub(super) column: usize,
+}
+
+/// One thing that is wrong, where it is, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file as it was named.
+    pub file: String,
+    /// Counted from 1; 0 when the problem is the file as a whole.
+    pub line: usize,
+    /// In characters, counted from 1; 0 when the problem is the file as a whole.
+    pub column: usize,
+    /// Key path, such as `channels[1].smtp.host`; empty when the problem is not with one key.
+    pub path: String,
+    /// What was found and what is expected. Never holds the value of a secret.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        write!(f, ": {}", self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+    }
+}
+
+/// Everything that is wrong with a configuration, in order of place; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.0.iter().enumerate() {
+            if number > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Gathers problems while the configuration is read.
+pub(super) struct Findings<'a> {
+    file: &'a str,
+    /// Where each key path stands.
+    places: BTreeMap<String, Place>,
+    /// Paths whose value was given up: nothing at or below them is judged again.
+    spoiled: Vec<String>,
+    list: Vec<Problem>,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) fn new(file: &'a str) -> Self {
+        Self { file, places: BTreeMap::new(), spoiled: Vec::new(), list: Vec::new() }
+    }
+
+    /// One problem with the file as a whole or with its syntax, after which nothing else can be said.
+    pub(super) fn only(file: &str, place: Place, message: impl Into<String>, hint: Option<String>) -> Problems {
+        let mut findings = Findings::new(file);
+        findings.add("", place, message, hint);
+        Problems(findings.list)
+    }
+
+    /// Remembers where the value of `path` stands.
+    pub(super) fn locate(&mut self, path: &str, place: Place) {
+        self.places.insert(path.to_owned(), place);
+    }
+
+    /// Where `path` stands, or else the nearest section around it.
+    pub(super) fn place(&self, path: &str) -> Place {
+        let mut path = path;
+        loop {
+            match (self.places.get(path), path.rfind(['.', '['])) {
+                (Some(place), _) => return *place,
+                (None, Some(end)) => path = &path[..end],
+                (None, None) => return self.places.get("").copied().unwrap_or(Place { line: 1, column: 1 }),
+            }
+        }
+    }
+
+    /// A problem at a place that is known.
+    pub(super) fn add(&mut self, path: &str, place: Place, message: impl Into<String>, hint: Option<String>) {
+        self.list.push(Problem {
+            file: self.file.to_owned(),
+            line: place.line,
+            column: place.column,
+            path: path.to_owned(),
+            message: message.into(),
+            hint,
+        });
+    }
+
+    /// A problem with the value of `path`, unless that was given up before.
+    pub(super) fn at(&mut self, path: &str, message: impl Into<String>, hint: Option<String>) {
+        if self.is_spoiled(path) {
+            return;
+        }
+        // A secret that came from a file is named by the key that is written.
+        let from_file = format!("{path}_file");
+        let path = if !self.places.contains_key(path) && self.places.contains_key(&from_file) { &from_file } else { path };
+        self.add(path, self.place(path), message, hint);
+    }
+
+    /// Gives up the value of `path`: it was reported, and nothing at or below it is judged again.
+    pub(super) fn spoil(&mut self, path: &str) {
+        self.spoiled.push(path.to_owned());
+    }
+
+    /// Whether `path` or a section around it was given up.
+    pub(super) fn is_spoiled(&self, path: &str) -> bool {
+        self.spoiled.iter().any(|spoiled| is_at_or_below(path, spoiled))
+    }
+
+    /// Whether something was given up within `section` that a check across the whole section would miss.
+    pub(super) fn is_incomplete(&self, section: &str) -> bool {
+        self.is_spoiled(section) || self.spoiled.iter().any(|spoiled| is_at_or_below(spoiled, section))
+    }
+
+    /// The end: all problems in order of place, or none.
+    pub(super) fn into_result(mut self) -> Result<(), Problems> {
+        self.list.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        self.list.dedup();
+        if self.list.is_empty() { Ok(()) } else { Err(Problems(self.list)) }
+    }
+}
+
+fn is_at_or_below(path: &str, section: &str) -> bool {
+    path.strip_prefix(section).is_some_and(|rest| section.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The key path of `key` in the section `path`.
+pub(super) fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// `did you mean …?` when one of `known` is close to `found`.
+pub(super) fn did_you_mean<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    let limit = (found.chars().count() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .map(|word| (distance(found, word), word))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, word)| format!("did you mean `{word}`?"))
+}
+
+/// How many single characters must be changed, added, dropped or swapped with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                let swap = if swapped { rows[i - 2][j - 2] + 1 } else { usize::MAX };
+                change.min(swap).min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1)
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_of_one_letter_or_a_swap_is_close() {
+        let known = ["timeout", "retry", "to", "cc"];
+        assert_eq!(did_you_mean("timeuot", known).as_deref(), Some("did you mean `timeout`?"));
+        assert_eq!(did_you_mean("rety", known).as_deref(), Some("did you mean `retry`?"));
+        assert_eq!(did_you_mean("subject", known), None);
+    }
+
+    #[test]
+    fn what_was_given_up_covers_everything_below_it_and_nothing_beside_it() {
+        let mut findings = Findings::new("c.yaml");
+        findings.spoil("channels[1].smtp");
+        assert!(findings.is_spoiled("channels[1].smtp.host"));
+        assert!(!findings.is_spoiled("channels[1].smtp_x"));
+        assert!(!findings.is_spoiled("channels[1]"));
+        assert!(findings.is_incomplete("channels"));
+        assert!(!findings.is_incomplete("routes"));
+    }
+}

@@ -1,0 +1,85 @@
+//! Who is told of what: the rules, and the samples that test them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::event::EventType;
+use crate::units::{OneOrManySchema, one_or_many};
+
+/// A rule: which events go to which channels.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Route {
+    /// All keys must match; without it, everything does.
+    #[serde(default)]
+    pub when: When,
+    /// Names of channels.
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub notify: Vec<String>,
+    /// Go on to the next rule after this one matched.
+    #[serde(default)]
+    pub r#continue: bool,
+    /// Matches and notifies nobody.
+    #[serde(default)]
+    pub mute: bool,
+}
+
+/// What a rule matches. A list matches any of its items; an empty one, everything.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct When {
+    /// Names of accounts.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub account: Vec<String>,
+    /// Types of events.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<EventType>")]
+    pub event: Vec<EventType>,
+    /// Number or name of the queue or ring group.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub queue: Vec<String>,
+    /// The extension that rang, or whose mailbox it is.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub extension: Vec<String>,
+    /// The number that was called: exact in any notation, or a prefix ending in `*`.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub number: Vec<String>,
+    /// The caller: exact in any notation, or a prefix ending in `*`.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub caller: Vec<String>,
+}
+
+/// A sample event and the channels that it must reach.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct RouteTest {
+    /// The sample: keys of `when`, one value each.
+    pub given: Given,
+    /// The channels that must be told, in any order.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub expect: Vec<String>,
+}
+
+/// A sample event of a test.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Given {
+    /// The type of event; `call.missed` when missing.
+    pub event: Option<EventType>,
+    /// Name of the account; the first one when missing.
+    pub account: Option<String>,
+    /// The queue.
+    pub queue: Option<String>,
+    /// The extension.
+    pub extension: Option<String>,
+    /// The number that was called.
+    pub number: Option<String>,
+    /// The caller.
+    pub caller: Option<String>,
+}
+

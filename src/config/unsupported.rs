@@ -1,0 +1,93 @@
+//! Keys of the documented configuration that this version does not have: refused by name, not as unknown.
+
+use super::node::{Data, Node};
+use super::problems::{Findings, join};
+
+/// What such a key may hold because it asks for nothing.
+#[derive(Clone, Copy)]
+enum Off {
+    /// Nothing only: here `false` and an empty list ask for something.
+    Null,
+    /// Nothing, `false` or an empty list.
+    Empty,
+    /// Also this text, which is what happens anyway.
+    Text(&'static str),
+}
+
+const KEYS: [(&str, &str, Off); 31] = [
+    ("", "callback", Off::Null),
+    ("", "health", Off::Null),
+    ("", "push", Off::Null),
+    ("", "schedules", Off::Null),
+    ("", "summaries", Off::Empty),
+    ("accounts[]", "names", Off::Empty),
+    ("channels[]", "body_template", Off::Empty),
+    ("channels[]", "bot_token", Off::Empty),
+    ("channels[]", "bot_token_file", Off::Empty),
+    ("channels[]", "channel", Off::Empty),
+    ("channels[]", "content_type", Off::Text("application/json")),
+    ("channels[]", "follow_up", Off::Empty),
+    ("channels[]", "mask_numbers", Off::Empty),
+    ("channels[]", "max_age", Off::Empty),
+    ("delivery", "digest_over", Off::Empty),
+    ("http", "link_ttl", Off::Empty),
+    ("http", "public_url", Off::Empty),
+    ("http", "token", Off::Empty),
+    ("http", "token_file", Off::Empty),
+    ("routes[]", "escalate", Off::Empty),
+    ("routes[]", "group", Off::Empty),
+    ("routes[]", "hold", Off::Empty),
+    ("routes[].when", "during", Off::Null),
+    ("routes[].when", "outside", Off::Null),
+    ("routes[].when", "withheld", Off::Null),
+    ("store", "url", Off::Empty),
+    ("store", "url_file", Off::Empty),
+    ("tests[].given", "at", Off::Null),
+    ("tests[].given", "during", Off::Null),
+    ("tests[].given", "outside", Off::Null),
+    ("tests[].given", "withheld", Off::Null),
+];
+
+const VALUES: [(&str, &[&str]); 3] = [
+    ("channels[].recording", &["attach"]),
+    ("routes[].when.event", &LATER_EVENTS),
+    ("tests[].given.event", &LATER_EVENTS),
+];
+
+const LATER_EVENTS: [&str; 4] = ["call.returned", "call.unreturned", "voicemail.heard", "voicemail.unheard"];
+
+/// Reports such keys and values, and takes them out of the tree.
+pub(super) fn refuse(node: &mut Node, findings: &mut Findings<'_>) {
+    let pattern = node.pattern();
+    for (_, key, off) in KEYS.iter().filter(|(section, ..)| *section == pattern) {
+        if let Some(found) = node.remove(key)
+            && !asks_for_nothing(&found.data, *off)
+        {
+            let message = format!("`{key}` is not supported by this version of ringback");
+            let path = join(&node.path, key);
+            findings.add(&path, found.key_place, message, Some("remove it".to_owned()));
+            findings.spoil(&path);
+        }
+    }
+    let pattern = pattern.trim_end_matches("[]");
+    if let Data::Text(text) = &node.data
+        && VALUES.iter().any(|(place, values)| *place == pattern && values.contains(&text.as_str()))
+    {
+        let message = format!("`{text}` is not supported by this version of ringback");
+        findings.add(&node.path, node.place, message, None);
+        findings.spoil(&node.path);
+        node.data = Data::Filler;
+    }
+    for child in node.children_mut() {
+        refuse(child, findings);
+    }
+}
+
+fn asks_for_nothing(data: &Data, off: Off) -> bool {
+    match (data, off) {
+        (Data::Null, _) | (Data::Bool(false), Off::Empty) => true,
+        (Data::List(items), Off::Empty) => items.is_empty(),
+        (Data::Text(text), Off::Text(harmless)) => text == harmless,
+        _ => false,
+    }
+}
