@@ -8,5 +8,6 @@ pub mod http;
 pub mod message;
 pub mod outbox;
 pub mod private;
+pub mod render;
 pub mod retry;
 pub mod units;

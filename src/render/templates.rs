@@ -1,0 +1,228 @@
+//! The templates: those that are built in, the folder that replaces them, and the three registries that hold them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use handlebars::{Handlebars, RenderError, RenderErrorReason, TemplateErrorReason};
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::helpers;
+
+/// Names and texts of the built-in templates, from the files of the same names.
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../templates/", $name, ".hbs")))),*]
+    };
+}
+
+/// By their names in the folder, without the ending `.hbs`.
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "shared/email.head.html",
+    "shared/email.call.html",
+    "shared/email.listen.html",
+    "shared/email.row.html",
+    "shared/email.foot.html",
+    "shared/email.row.txt",
+    "shared/slack.field.json",
+    "shared/slack.number.json",
+    "tr/email/call.missed.subject.txt",
+    "tr/email/call.missed.txt",
+    "tr/email/call.missed.html",
+    "tr/email/voicemail.new.subject.txt",
+    "tr/email/voicemail.new.txt",
+    "tr/email/voicemail.new.html",
+    "tr/slack/call.missed.json",
+    "tr/slack/voicemail.new.json",
+    "en/email/call.missed.subject.txt",
+    "en/email/call.missed.txt",
+    "en/email/call.missed.html",
+    "en/email/voicemail.new.subject.txt",
+    "en/email/voicemail.new.txt",
+    "en/email/voicemail.new.html",
+    "en/slack/call.missed.json",
+    "en/slack/voicemail.new.json",
+];
+
+/// Compiled templates. One registry per format, since each escapes values in its own way.
+pub(super) struct Templates {
+    text: Handlebars<'static>,
+    html: Handlebars<'static>,
+    json: Handlebars<'static>,
+    /// Which built-in ones were replaced, and by which file.
+    replaced: BTreeMap<String, PathBuf>,
+}
+
+impl Templates {
+    /// Compiles the built-in templates, replaced by the files of the same names in `folder`.
+    ///
+    /// # Errors
+    /// Everything that is wrong: files that cannot be read or compiled, and files that replace nothing.
+    pub(super) fn load(folder: Option<&Path>, timezone: &TimeZone) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut texts: BTreeMap<String, String> =
+            BUILT_IN.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let mut replaced = BTreeMap::new();
+        if let Some(folder) = folder {
+            let mut files = Vec::new();
+            list(folder, &mut files, &mut problems);
+            for file in files {
+                match replacement(folder, &file) {
+                    Ok((name, text)) => {
+                        texts.insert(name.clone(), text);
+                        replaced.insert(name, file);
+                    }
+                    Err(problem) => problems.push(problem),
+                }
+            }
+        }
+        let mut templates = Self {
+            text: registry(timezone, handlebars::no_escape),
+            html: registry(timezone, handlebars::html_escape),
+            json: registry(timezone, json_escape),
+            replaced,
+        };
+        for (name, text) in &texts {
+            if let Err(error) = templates.registry_mut(name).register_template_string(name, text) {
+                let at = error.pos().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+                let what = match error.reason() {
+                    // The parser lists all that could stand there, in the words of its grammar.
+                    TemplateErrorReason::InvalidSyntax(what) if what.contains("helper_block_end") => {
+                        "a block is opened and not closed".to_owned()
+                    }
+                    TemplateErrorReason::InvalidSyntax(what) if what.contains("tilde") => {
+                        "a `{{…}}` is not understood or not closed".to_owned()
+                    }
+                    TemplateErrorReason::InvalidSyntax(what) => format!("the syntax is wrong: {what}"),
+                    other => other.to_string(),
+                };
+                problems.push(format!("{}{at}: {what}", templates.place(name)));
+            }
+        }
+        if problems.is_empty() { Ok(templates) } else { Err(problems) }
+    }
+
+    /// Renders one template. `context` is made once for all templates of a message.
+    ///
+    /// # Errors
+    /// File, line and reason, without any value.
+    pub(super) fn render(&self, name: &str, context: &handlebars::Context) -> Result<String, String> {
+        self.registry(name).render_with_context(name, context).map_err(|error| self.describe(name, &error))
+    }
+
+    /// How people find a template.
+    pub(super) fn place(&self, name: &str) -> String {
+        match self.replaced.get(name) {
+            Some(file) => file.display().to_string(),
+            None => format!("built-in template {name}.hbs"),
+        }
+    }
+
+    fn describe(&self, name: &str, error: &RenderError) -> String {
+        let place = self.place(error.template_name.as_deref().filter(|name| is_known(name)).unwrap_or(name));
+        let at = match (error.line_no, error.column_no) {
+            (Some(line), Some(column)) => format!(":{line}:{column}"),
+            _ => String::new(),
+        };
+        let what = match error.reason() {
+            RenderErrorReason::MissingVariable(Some(name)) => format!("there is no variable `{name}`"),
+            RenderErrorReason::MissingVariable(None) => "a variable is not there".to_owned(),
+            RenderErrorReason::HelperNotFound(name) => format!("there is no helper `{name}`"),
+            RenderErrorReason::PartialNotFound(name) => format!("there is no partial `{name}`"),
+            RenderErrorReason::Other(what) => what.clone(),
+            other => other.to_string(),
+        };
+        format!("{place}{at}: {what}")
+    }
+
+    fn registry(&self, name: &str) -> &Handlebars<'static> {
+        match name.rsplit_once('.') {
+            Some((_, "html")) => &self.html,
+            Some((_, "json")) => &self.json,
+            _ => &self.text,
+        }
+    }
+
+    fn registry_mut(&mut self, name: &str) -> &mut Handlebars<'static> {
+        match name.rsplit_once('.') {
+            Some((_, "html")) => &mut self.html,
+            Some((_, "json")) => &mut self.json,
+            _ => &mut self.text,
+        }
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    BUILT_IN.iter().any(|(known, _)| *known == name)
+}
+
+fn registry(timezone: &TimeZone, escape: fn(&str) -> String) -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    registry.set_prevent_indent(true);
+    registry.register_escape_fn(escape);
+    helpers::register(&mut registry, timezone);
+    registry
+}
+
+/// The text between the quotes of a JSON string.
+fn json_escape(text: &str) -> String {
+    let quoted = Value::String(text.to_owned()).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// Every file below `folder`. Hidden ones are left out: editors, and Kubernetes in its mounts, keep their own there.
+fn list(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>) {
+    let entries = match fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+        Ok(entries) => entries,
+        Err(error) => {
+            problems.push(format!("cannot read the templates' folder {}: {error}", folder.display()));
+            return;
+        }
+    };
+    let mut paths: Vec<_> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    for path in paths {
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if hidden {
+            continue;
+        }
+        if path.is_dir() {
+            list(&path, files, problems);
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+/// The name that `file` replaces, and its text.
+fn replacement(folder: &Path, file: &Path) -> Result<(String, String), String> {
+    let relative = file.strip_prefix(folder).unwrap_or(file);
+    let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+    let path = parts.join("/");
+    let Some(name) = path.strip_suffix(".hbs").filter(|name| is_known(name)) else {
+        return Err(format!("{}: replaces no built-in template\nhint: {}", file.display(), hint(&path)));
+    };
+    let text = fs::read(file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
+    let text = String::from_utf8(text).map_err(|_| format!("{}: is not UTF-8", file.display()))?;
+    // As editors on Windows write it; in JSON the mark would be an error, and in a subject a blot.
+    Ok((name.to_owned(), text.trim_start_matches('\u{feff}').replace("\r\n", "\n")))
+}
+
+/// The names that share the file's own name or its folder, or all of them.
+fn hint(path: &str) -> String {
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let stem = file.trim_end_matches(".hbs");
+    let near = |name: &&str| {
+        let (own_folder, own_file) = name.rsplit_once('/').unwrap_or(("", name));
+        own_folder == folder || own_file == stem
+    };
+    let all = || BUILT_IN.iter().map(|(name, _)| *name);
+    let mut names: Vec<_> = all().filter(near).collect();
+    if names.is_empty() {
+        names = all().collect();
+    }
+    let names: Vec<_> = names.iter().map(|name| format!("{name}.hbs")).collect();
+    format!("these can be replaced: {}", names.join(", "))
+}
