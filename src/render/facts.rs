@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use super::text::{clean, repeats_number};
 use crate::event::{Called, Caller, Event, EventId, EventType};
 use crate::message::Locale;
-use crate::private::{PhoneNumber, Secret};
+use crate::private::{PersonName, PhoneNumber, Secret};
 
 /// What a message is to be made of.
 #[derive(Debug, Clone)]
@@ -176,7 +176,7 @@ impl<'a> Data<'a> {
 
 fn caller(caller: &Caller) -> CallerData<'_> {
     let (number, e164, display) = number(caller.number.as_ref());
-    let name = present(caller.name.as_ref().map(|name| name.expose()), MAX_NAME)
+    let name = present(caller.name.as_ref().map(PersonName::expose), MAX_NAME)
         .filter(|name| !number.as_deref().is_some_and(|number| repeats_number(name, number)));
     CallerData { number, e164, display, name, withheld: caller.withheld() }
 }
@@ -187,7 +187,7 @@ fn called(called: &Called) -> CalledData<'_> {
         number,
         e164,
         display,
-        name: present(called.name.as_ref().map(|name| name.expose()), MAX_NAME),
+        name: present(called.name.as_ref().map(PersonName::expose), MAX_NAME),
         extension: present(called.extension.as_deref(), MAX_NUMBER),
         queue: present(called.queue.as_deref(), MAX_NAME),
     }

@@ -58,26 +58,28 @@ impl Renderer {
     /// The message for one channel. Never fails; see [`Rendered::failure`].
     pub fn render(&self, channel: ChannelType, locale: Locale, facts: &Facts<'_>) -> Rendered {
         let data = Data::new(facts, max_url(channel));
-        if channel == ChannelType::Webhook {
-            return Rendered { message: Message::Webhook(payload::body(facts.event_type, &data)), failure: None };
-        }
-        let context = Context::new(&data, facts, locale);
-        let rendered = match channel {
-            ChannelType::Email => self.mail(&context, facts.event).map(Message::Email),
-            _ => self.slack(&context).map(Message::Slack),
-        };
-        match rendered {
-            Ok(message) => Rendered { message, failure: None },
-            Err(failure) => {
-                let message = match channel {
-                    ChannelType::Email => {
-                        Message::Email(fallback::mail(&context, &self.timezone, self.thread(facts.event)))
-                    }
-                    _ => Message::Slack(fallback::slack(&context, &self.timezone)),
+        let context = || Context::new(&data, facts, locale);
+        let (message, failure) = match channel {
+            ChannelType::Email => {
+                let context = context();
+                let thread = self.thread(facts.event);
+                let (mail, failure) = match self.mail(&context, &thread) {
+                    Ok(mail) => (mail, None),
+                    Err(failure) => (fallback::mail(&context, &self.timezone, thread), Some(failure)),
                 };
-                Rendered { message, failure: Some(failure) }
+                (Message::Email(mail), failure)
             }
-        }
+            ChannelType::Slack => {
+                let context = context();
+                let (json, failure) = match self.slack(&context) {
+                    Ok(json) => (json, None),
+                    Err(failure) => (fallback::slack(&context, &self.timezone), Some(failure)),
+                };
+                (Message::Slack(json), failure)
+            }
+            ChannelType::Webhook => (Message::Webhook(payload::body(facts.event_type, &data)), None),
+        };
+        Rendered { message, failure }
     }
 
     /// Renders every template with every sample, and says what fails: the first problem of each message, with the
@@ -108,7 +110,7 @@ impl Renderer {
         problems.into_iter().map(|(problem, sample)| format!("{problem} (with the sample `{sample}`)")).collect()
     }
 
-    fn mail(&self, context: &Context<'_>, event: &Event) -> Result<Mail, String> {
+    fn mail(&self, context: &Context<'_>, thread: &str) -> Result<Mail, String> {
         let folder = format!("{}/email/{}", context.locale.as_str(), context.event_type);
         let values = wrap(context)?;
         let part = |ending: &str| self.templates.render(&format!("{folder}.{ending}"), &values);
@@ -116,7 +118,7 @@ impl Renderer {
         if subject.is_empty() {
             return Err(format!("{}: gives an empty subject", self.templates.place(&format!("{folder}.subject.txt"))));
         }
-        Ok(Mail { subject, text: tidy(&part("txt")?), html: part("html")?, thread: self.thread(event) })
+        Ok(Mail { subject, text: tidy(&part("txt")?), html: part("html")?, thread: thread.to_owned() })
     }
 
     fn slack(&self, context: &Context<'_>) -> Result<bytes::Bytes, String> {
@@ -136,7 +138,9 @@ impl Renderer {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash.finalize()[..16]);
+        format!("{:032x}", u128::from_be_bytes(half))
     }
 }
 

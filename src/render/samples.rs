@@ -87,7 +87,7 @@ pub fn all(event_type: EventType, now: Timestamp) -> Vec<(String, Event)> {
 
 /// Puts a text wherever the PBX could.
 pub(super) fn fill(event: &mut Event, name: &str, text: &str) {
-    event.uuid = text.to_owned();
+    text.clone_into(&mut event.uuid);
     event.caller = Caller { number: Some(number(text, None, text)), name: Some(PersonName::new(name)) };
     event.called = Called {
         number: Some(number(text, None, text)),

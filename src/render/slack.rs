@@ -54,11 +54,13 @@ fn fit_block(block: &mut Map<String, Value>) {
     }
     if let Some(Value::Array(fields)) = block.get_mut("fields") {
         fields.truncate(FIELDS);
-        fields.iter_mut().for_each(|field| fit_text(field, FIELD));
+        for field in fields {
+            fit_text(field, FIELD);
+        }
     }
     if let Some(Value::Array(parts)) = block.get_mut("elements") {
         parts.truncate(elements);
-        for part in parts.iter_mut() {
+        for part in parts {
             fit_element(part, text);
         }
     }

@@ -186,7 +186,9 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>, problems: &mut Vec<String>) {
     for path in paths {
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if hidden {
-        } else if path.is_dir() {
+            continue;
+        }
+        if path.is_dir() {
             list(&path, files, problems);
         } else {
             files.push(path);

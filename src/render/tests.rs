@@ -4,6 +4,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::*;
+use crate::event::Caller;
 
 const URL: &str = "https://api.bulutsantralim.com/recording/R651f8a68?signature=a_b*c&expires=1795324109";
 
@@ -28,23 +29,23 @@ fn sample(event_type: EventType, name: &str) -> Event {
 }
 
 fn mail(renderer: &Renderer, locale: Locale, facts: &Facts<'_>) -> Mail {
-    let rendered = renderer.render(ChannelType::Email, locale, facts);
-    assert_eq!(rendered.failure, None);
-    let Message::Email(mail) = rendered.message else { panic!("not a mail") };
+    let made = renderer.render(ChannelType::Email, locale, facts);
+    assert_eq!(made.failure, None);
+    let Message::Email(mail) = made.message else { panic!("not a mail") };
     mail
 }
 
 fn slack(renderer: &Renderer, locale: Locale, facts: &Facts<'_>) -> Value {
-    let rendered = renderer.render(ChannelType::Slack, locale, facts);
-    assert_eq!(rendered.failure, None);
-    let Message::Slack(json) = rendered.message else { panic!("not for Slack") };
+    let made = renderer.render(ChannelType::Slack, locale, facts);
+    assert_eq!(made.failure, None);
+    let Message::Slack(json) = made.message else { panic!("not for Slack") };
     serde_json::from_slice(&json).unwrap()
 }
 
 fn webhook(facts: &Facts<'_>) -> Vec<u8> {
-    let rendered = renderer().render(ChannelType::Webhook, Locale::Tr, facts);
-    assert_eq!(rendered.failure, None);
-    let Message::Webhook(body) = rendered.message else { panic!("not a body") };
+    let made = renderer().render(ChannelType::Webhook, Locale::Tr, facts);
+    assert_eq!(made.failure, None);
+    let Message::Webhook(body) = made.message else { panic!("not a body") };
     body.to_vec()
 }
 
@@ -289,9 +290,9 @@ fn one_conversation_is_one_caller_on_one_day_and_nobody_who_withholds_the_number
     assert_ne!(changed(&|event| event.caller = sample(EventType::CallMissed, "extension").caller), thread);
     assert!(!thread.contains("312123"));
 
-    let one = changed(&|event| event.caller = Default::default());
+    let one = changed(&|event| event.caller = Caller::default());
     let other = changed(&|event| {
-        event.caller = Default::default();
+        event.caller = Caller::default();
         event.id = voicemail.id;
     });
     assert_ne!(one, other);
@@ -366,9 +367,9 @@ fn a_template_that_fails_is_replaced_by_plain_text_and_says_where() {
     let mut seen = String::new();
     for locale in Locale::ALL {
         for channel in [ChannelType::Email, ChannelType::Slack] {
-            let rendered = renderer.render(channel, locale, &facts);
-            writeln!(seen, "! {}", rendered.failure.unwrap().replace(&root, "FOLDER")).unwrap();
-            match rendered.message {
+            let made = renderer.render(channel, locale, &facts);
+            writeln!(seen, "! {}", made.failure.unwrap().replace(&root, "FOLDER")).unwrap();
+            match made.message {
                 Message::Email(mail) => writeln!(seen, "{}\n{}\n{}", mail.subject, mail.text, mail.html).unwrap(),
                 Message::Slack(json) => writeln!(seen, "{}", str::from_utf8(&json).unwrap()).unwrap(),
                 Message::Webhook(_) => panic!("webhooks have no template"),
@@ -394,22 +395,5 @@ fn a_hostile_name_in_the_fallback_is_as_harmless() {
         let Message::Slack(json) = renderer.render(ChannelType::Slack, Locale::Tr, &facts).message else { panic!() };
         let json: Value = serde_json::from_slice(&json).unwrap();
         assert!(!json["text"].as_str().unwrap().contains(['<', '>', '*', '_', '`']));
-    }
-}
-
-/// Writes sample mails where `RINGBACK_SAMPLES` says, to be looked at in a browser.
-#[test]
-#[ignore = "for eyes only"]
-#[expect(clippy::disallowed_methods, reason = "a folder for a person to look into")]
-fn sample_mails_for_a_browser() {
-    let folder = std::path::PathBuf::from(std::env::var_os("RINGBACK_SAMPLES").unwrap());
-    for locale in Locale::ALL {
-        for event_type in EventType::ALL {
-            for (name, event) in samples::all(event_type, now()) {
-                let facts = Facts { test: name == "sparse", ..facts(&event, event_type, link()) };
-                let file = format!("{}-{event_type}-{}.html", locale.as_str(), name.replace(' ', "-"));
-                fs::write(folder.join(file), mail(&renderer(), locale, &facts).html).unwrap();
-            }
-        }
     }
 }
