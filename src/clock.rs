@@ -69,7 +69,11 @@ impl Clock {
     /// Returns once the monotonic hand has reached `tick`.
     pub async fn sleep_until(&self, tick: Duration) {
         match &self.0 {
-            Hand::System { start } => tokio::time::sleep_until((*start + tick).into()).await,
+            // Past what an Instant can hold, as `Duration::MAX` is: never.
+            Hand::System { start } => match start.checked_add(tick) {
+                Some(instant) => tokio::time::sleep_until(instant.into()).await,
+                None => std::future::pending().await,
+            },
             Hand::Manual(manual) => {
                 let mut moved = manual.moved.subscribe();
                 while self.tick() < tick {

@@ -122,13 +122,16 @@ impl Lane {
     /// Delivers until `stop`, then lets attempts under way end for [`STOP_PATIENCE`] and gives the others back.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut work = UnderWay::default();
+        let (Context { store, clock, .. }, name) = (self.context.clone(), self.settings.name.clone());
         while !stop.is_cancelled() {
             let wake = self.fill(&mut work).await;
+            // News of further deliveries is kept for a lane that has no hand free.
+            let has_room = work.attempts.len() < self.settings.concurrency;
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.turn(&mut work) => {}
-                () = self.context.store.changed(&self.settings.name), if work.attempts.len() < self.settings.concurrency => {}
-                () = self.context.clock.sleep_until(wake) => {}
+                () = store.changed(&name), if has_room => {}
+                () = clock.sleep_until(wake) => {}
             }
         }
         self.finish(work).await;

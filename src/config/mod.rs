@@ -68,7 +68,6 @@ pub fn parse(
     let Some(mut config) = config else {
         return Err(Findings::only(file_name, Place::default(), "cannot be read as a configuration", None));
     };
-    config.store.path = resolve(base, &config.store.path);
     config.templates = config.templates.map(|folder| resolve(base, &folder));
     Ok(config)
 }

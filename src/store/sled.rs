@@ -114,7 +114,7 @@ impl SledStore {
             .cache_capacity(CACHE_BYTES)
             .flush_every_ms(None);
         // sled panics on some damaged files. The closure owns nothing that a panic could leave half done.
-        let db = match std::panic::catch_unwind(|| config.open()) {
+        let db = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| config.open())) {
             Ok(Ok(db)) => db,
             Ok(Err(sled::Error::Io(error))) if is_lock(&error) => {
                 return Err(Opening::Locked(std::fs::read_to_string(owner).unwrap_or_default()));
