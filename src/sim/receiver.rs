@@ -1,5 +1,8 @@
 //! A receiver of webhooks: one that takes anything, or one that is as particular as Slack; both misbehave on request.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -150,9 +153,9 @@ impl HttpReceiver {
             accepted: 0,
         };
         let shared = Arc::new(Shared { clock, kind, state: Mutex::new(state), signal: Signal::new() });
-        let served = Arc::clone(&shared);
+        let inner = Arc::clone(&shared);
         let server = port.serve(move |stream| {
-            let shared = Arc::clone(&served);
+            let shared = Arc::clone(&inner);
             http1::serve(stream, move |request| shared.handle(request))
         });
         Ok(Self { _server: server, shared, url })

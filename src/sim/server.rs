@@ -78,3 +78,18 @@ pub(crate) fn reset(stream: TcpStream) {
     let _ = stream.set_zero_linger();
     drop(stream);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reset_is_a_reset_and_not_a_close() {
+        let port = Port::open().unwrap();
+        let address = port.address();
+        let _server = port.serve(|stream| async { reset(stream) });
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let error = stream.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}

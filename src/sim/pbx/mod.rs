@@ -149,9 +149,9 @@ impl PbxSim {
         let key = options.key.clone();
         let state = Mutex::new(State::new(options, base_url.clone()));
         let shared = Arc::new(Shared { clock, state, signal: Signal::new() });
-        let served = Arc::clone(&shared);
+        let inner = Arc::clone(&shared);
         let server = port.serve(move |stream| {
-            let shared = Arc::clone(&served);
+            let shared = Arc::clone(&inner);
             http1::serve(stream, move |request| shared.handle(&request))
         });
         Ok(Self { _server: server, shared, base_url, key })

@@ -151,8 +151,8 @@ impl SmtpReceiver {
         let port = Port::open()?;
         let address = port.address();
         let shared = Arc::new(Shared { clock, options, state: Mutex::default(), signal: Signal::new() });
-        let served = Arc::clone(&shared);
-        let server = port.serve(move |stream| session::serve(stream, Arc::clone(&served)));
+        let inner = Arc::clone(&shared);
+        let server = port.serve(move |stream| session::serve(stream, Arc::clone(&inner)));
         Ok(Self { _server: server, shared, address })
     }
 
@@ -164,13 +164,13 @@ impl SmtpReceiver {
     /// Lets the dialogue go wrong at `stage` the next `times` times, after the faults that were asked for before;
     /// `usize::MAX` stands for ever.
     pub fn fault(&self, stage: Stage, fault: SmtpFault, times: usize) {
-        let mut state = self.shared.state();
-        if let Some((_, script)) = state.faults.iter_mut().find(|(at, _)| *at == stage) {
+        let faults = &mut self.shared.state().faults;
+        if let Some((_, script)) = faults.iter_mut().find(|(at, _)| *at == stage) {
             script.push(fault, times);
         } else {
             let mut script = Script::default();
             script.push(fault, times);
-            state.faults.push((stage, script));
+            faults.push((stage, script));
         }
     }
 

@@ -1,0 +1,165 @@
+use jiff::Timestamp;
+
+use super::*;
+use crate::http::{Answer as Heard, HttpError, client, exchange};
+use crate::outbox::FailureKind;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn start(kind: Kind) -> (Clock, HttpReceiver) {
+    let clock = Clock::manual(Timestamp::from_second(1_700_000_000).unwrap());
+    (clock.clone(), HttpReceiver::start(clock, kind).unwrap())
+}
+
+async fn post_within(receiver: &HttpReceiver, body: &str, timeout: Duration) -> Result<Heard, HttpError> {
+    let request = client(1).unwrap().post(receiver.url()).header("X-Test", "a b").body(body.to_owned());
+    exchange(request, 64 * 1024, timeout).await
+}
+
+async fn post(receiver: &HttpReceiver, body: &str) -> Result<Heard, HttpError> {
+    post_within(receiver, body, PATIENCE).await
+}
+
+async fn status(receiver: &HttpReceiver, body: &str) -> u16 {
+    post(receiver, body).await.unwrap().status.as_u16()
+}
+
+#[tokio::test]
+async fn what_was_sent_is_what_is_kept() {
+    let (clock, receiver) = start(Kind::Plain);
+    clock.advance(Duration::from_secs(7));
+    assert_eq!(status(&receiver, r#"{"a": "ğ"}"#).await, 200);
+    let arrivals = receiver.wait_for(1).await;
+    assert_eq!((arrivals[0].method.as_str(), arrivals[0].path.as_str()), ("POST", "/hook"));
+    assert_eq!((arrivals[0].header("x-test"), arrivals[0].answered), (Some("a b"), 200));
+    assert_eq!(arrivals[0].json().unwrap(), json!({"a": "ğ"}));
+    assert_eq!(arrivals[0].at.tick, Duration::from_secs(7));
+}
+
+#[tokio::test]
+async fn pushed_modes_come_first_and_only_accepted_messages_are_waited_for() {
+    let (_, receiver) = start(Kind::Plain);
+    receiver.set_mode(Mode::Status(201));
+    let headers = vec![("Retry-After".to_owned(), "3".to_owned())];
+    receiver.push_mode(Mode::StatusWith(429, headers, "slowly".into()), 1);
+    receiver.push_mode(Mode::Status(503), 2);
+    let refused = post(&receiver, "1").await.unwrap();
+    assert_eq!((refused.status.as_u16(), refused.text_lossy().as_str()), (429, "slowly"));
+    assert_eq!(refused.headers["retry-after"], "3");
+    assert_eq!([status(&receiver, "2").await, status(&receiver, "3").await], [503, 503]);
+    assert_eq!(status(&receiver, "4").await, 201);
+    let accepted = receiver.wait_for(1).await;
+    assert_eq!(accepted.iter().map(|one| &one.body[..]).collect::<Vec<_>>(), [b"4"]);
+    assert_eq!(
+        receiver.wait_for_total(4).await.iter().map(|one| one.answered).collect::<Vec<_>>(),
+        [429, 503, 503, 201]
+    );
+}
+
+#[tokio::test]
+async fn a_waiter_is_woken_by_the_message_that_it_waits_for() {
+    let (_, receiver) = start(Kind::Plain);
+    let (arrivals, _) = tokio::join!(receiver.wait_for(1), post(&receiver, "x"));
+    assert_eq!(arrivals.len(), 1);
+}
+
+#[tokio::test]
+async fn a_reset_and_bytes_that_are_not_http_are_no_answer() {
+    let (_, receiver) = start(Kind::Plain);
+    for mode in [Mode::Reset, Mode::Garbage] {
+        receiver.push_mode(mode, 1);
+        assert_eq!(post(&receiver, "x").await.unwrap_err().kind, FailureKind::Unreachable);
+    }
+    assert_eq!((receiver.total(), receiver.accepted()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_hanging_and_a_dripping_answer_outlast_the_clients_patience() {
+    let (_, receiver) = start(Kind::Plain);
+    for mode in [Mode::Hang, Mode::Drip, Mode::Slow(PATIENCE)] {
+        receiver.push_mode(mode, 1);
+        let error = post_within(&receiver, "x", Duration::from_millis(300)).await.unwrap_err();
+        assert_eq!(error.kind, FailureKind::Timeout);
+    }
+    assert_eq!(receiver.total(), 3);
+}
+
+#[tokio::test]
+async fn a_big_answer_is_as_big_as_asked_and_a_redirect_points_elsewhere() {
+    let (_, receiver) = start(Kind::Plain);
+    receiver.push_mode(Mode::BigBody(1_000_000), 1);
+    receiver.push_mode(Mode::Redirect("http://127.0.0.1:1/other".into()), 1);
+    let big = post(&receiver, "x").await.unwrap();
+    assert_eq!((big.body.len(), big.cut, big.headers["content-length"].as_bytes()), (65_536, true, &b"1000000"[..]));
+    let elsewhere = post(&receiver, "x").await.unwrap();
+    assert_eq!(
+        (elsewhere.status.as_u16(), &elsewhere.headers["location"]),
+        (307, &"http://127.0.0.1:1/other".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_the_right_one_after_a_while() {
+    let (_, receiver) = start(Kind::Slack);
+    receiver.push_mode(Mode::Slow(Duration::from_millis(50)), 1);
+    assert_eq!(status(&receiver, "{}").await, 400);
+}
+
+#[tokio::test]
+async fn slack_answers_in_its_own_words() {
+    let (_, receiver) = start(Kind::Slack);
+    for (body, status, word) in [
+        (r#"{"text": "hello"}"#, 200, "ok"),
+        ("hello", 400, "invalid_payload"),
+        (r#"{"blocks": [{"type": "x"}]}"#, 400, "invalid_blocks"),
+        ("{}", 400, "no_text"),
+    ] {
+        let answer = post(&receiver, body).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.text_lossy().as_str()), (status, word));
+    }
+    assert_eq!((receiver.total(), receiver.accepted()), (4, 1));
+}
+
+#[tokio::test]
+async fn slack_takes_one_message_a_second_on_average_and_says_when_to_come_back() {
+    let (clock, receiver) = start(Kind::Slack);
+    receiver.limit_rate(2);
+    let message = r#"{"text": "hello"}"#;
+    assert_eq!([status(&receiver, message).await, status(&receiver, message).await], [200, 200]);
+    let refused = post(&receiver, message).await.unwrap();
+    assert_eq!((refused.status.as_u16(), refused.headers["retry-after"].as_bytes()), (429, &b"1"[..]));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!([status(&receiver, message).await, status(&receiver, message).await], [200, 429]);
+}
+
+#[tokio::test]
+async fn counting_keeps_nothing_of_what_comes() {
+    let (_, receiver) = start(Kind::Plain);
+    receiver.count_only();
+    status(&receiver, "x").await;
+    assert!(receiver.wait_for(1).await.is_empty());
+    assert_eq!((receiver.total(), receiver.accepted()), (1, 1));
+}
+
+#[tokio::test]
+async fn only_the_newest_are_remembered() {
+    let mut list = VecDeque::new();
+    (0..crate::sim::KEPT + 5).for_each(|n| keep(&mut list, n));
+    assert_eq!((list.len(), list[0]), (crate::sim::KEPT, 5));
+}
+
+#[tokio::test]
+async fn a_dropped_receiver_answers_nobody() {
+    let (_, receiver) = start(Kind::Plain);
+    receiver.set_mode(Mode::Hang);
+    let client = client(1).unwrap();
+    let (url, hanging) = (receiver.url().to_owned(), client.post(receiver.url()).body("x"));
+    // A connection that is in use ends with the receiver, and a new one finds nobody.
+    let (answer, ()) = tokio::join!(exchange(hanging, 1, PATIENCE), async move {
+        receiver.wait_for_total(1).await;
+        drop(receiver);
+    });
+    assert_eq!(answer.unwrap_err().kind, FailureKind::Unreachable);
+    let answer = exchange(client.post(url).body("x"), 1, PATIENCE).await;
+    assert_eq!(answer.unwrap_err().kind, FailureKind::Unreachable);
+}
