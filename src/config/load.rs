@@ -3,6 +3,7 @@
 //! It is archived but works. What it does not do is done around it: byte order marks, size and nesting bounds
 //! (`places`), duplicate keys, places. The way out is another parser behind [`tree`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
@@ -213,6 +214,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let path = if LISTS.contains(&self.path.as_str()) { format!("{}[0]", self.path) } else { self.path.clone() };
         let mut entries: Vec<(String, Node)> = Vec::new();
+        let mut lines: BTreeMap<String, usize> = BTreeMap::new();
         let mut position = 0;
         while let Some(key) = access.next_key_seed(Key)? {
             let spot = match self.spot.map(|spot| &spot.inner) {
@@ -229,8 +231,8 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
                 continue;
             };
             let below = join(&path, &key);
-            if let Some((_, first)) = entries.iter().find(|(name, _)| *name == key) {
-                let message = format!("this key is already given on line {}", first.key_place.line);
+            if let Some(line) = lines.insert(key.clone(), key_place.line) {
+                let message = format!("this key is already given on line {line}");
                 self.findings.add(&below, key_place, message, Some("remove one of the two".to_owned()));
                 access.next_value::<serde::de::IgnoredAny>()?;
                 continue;

@@ -158,9 +158,15 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 /// `did you mean …?` when one of `known` is close to `found`.
 pub(super) fn did_you_mean<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    let limit = (found.chars().count() / 3).clamp(1, 3);
+    let length = found.chars().count();
+    // No key is as long; the comparison grows with both lengths.
+    if length > 64 {
+        return None;
+    }
+    let limit = (length / 3).clamp(1, 3);
     known
         .into_iter()
+        .filter(|word| word.chars().count().abs_diff(length) <= limit)
         .map(|word| (distance(found, word), word))
         .filter(|(distance, _)| *distance <= limit)
         .min()

@@ -1,5 +1,7 @@
 //! Broken configurations, and all that is told of each.
 
+use std::fmt::Write as _;
+
 use super::*;
 
 #[test]
@@ -99,7 +101,7 @@ fn bombs_are_refused_before_they_are_unpacked() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let below = format!("*a{}", level - 1);
-        bomb += &format!("a{level}: &a{level} [{}]\n", [&*below; 10].join(", "));
+        writeln!(bomb, "a{level}: &a{level} [{}]", [&*below; 10].join(", ")).unwrap();
     }
     insta::assert_snapshot!(told(&bomb), @"
     config.yaml:5:55: holds more than 100000 values when its aliases are expanded
@@ -628,4 +630,13 @@ tests:
     config.yaml:12:40: tests[0].expect[0]: there is no channel of this name
       hint: did you mean `slack`?
     ");
+}
+
+#[test]
+fn a_long_list_of_nonsense_is_answered_and_bounded() {
+    let keys: String = (0..10_000).fold(String::new(), |keys, n| keys + &format!("k{n}: 1\n"));
+    assert_eq!(parsed(&keys).unwrap_err().0.len(), 10_003);
+    let items = format!("channels: [{}]\n", "1,".repeat(10_000));
+    assert!(!parsed(&items).unwrap_err().0.is_empty());
+    assert_eq!(parsed(&format!("{}: 1\n", "k".repeat(1_000))).unwrap_err().0.len(), 4);
 }
