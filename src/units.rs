@@ -43,16 +43,37 @@ pub fn format_duration(duration: Duration) -> String {
     format!("{millis}ms")
 }
 
+/// A duration as text, whose errors say what is expected also where a bare number was found.
+struct Written(Duration);
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Written;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number with a unit, such as 250ms, 30s, 5m, 6h or 90d")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Written, E> {
+                parse_duration(text).map(Written).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
 /// For `#[serde(deserialize_with)]`.
 pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = Cow::<'de, str>::deserialize(deserializer)?;
-    parse_duration(&text).map_err(serde::de::Error::custom)
+    Written::deserialize(deserializer).map(|written| written.0)
 }
 
 /// For `#[serde(deserialize_with)]` on a key that may be missing.
 pub fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = Option::<Cow<'de, str>>::deserialize(deserializer)?;
-    text.map(|text| parse_duration(&text)).transpose().map_err(serde::de::Error::custom)
+    Option::<Written>::deserialize(deserializer).map(|written| written.map(|written| written.0))
 }
 
 /// For `#[schemars(with)]`: what a duration looks like in the configuration's JSON Schema.
@@ -72,14 +93,6 @@ impl JsonSchema for DurationText {
     }
 }
 
-/// A list that may be written as its only item.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
-}
-
 /// For `#[serde(deserialize_with)]`: a list with one item may be written as the item.
 pub fn one_or_many<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
@@ -88,7 +101,7 @@ where
 {
     struct Items<T>(std::marker::PhantomData<T>);
 
-    // A visitor rather than the untagged enum: its errors name the item that is wrong.
+    // A visitor rather than an untagged enum: its errors name the item that is wrong.
     impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Items<T> {
         type Value = Vec<T>;
 
@@ -125,11 +138,16 @@ pub struct OneOrManySchema<T>(std::marker::PhantomData<T>);
 
 impl<T: JsonSchema> JsonSchema for OneOrManySchema<T> {
     fn schema_name() -> Cow<'static, str> {
-        OneOrMany::<T>::schema_name()
+        format!("OneOrMany_{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        OneOrMany::<T>::json_schema(generator)
+        let item = generator.subschema_for::<T>();
+        json_schema!({"anyOf": [item, {"type": "array", "items": item}]})
     }
 }
 

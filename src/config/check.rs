@@ -129,12 +129,14 @@ fn watch(watch: &Watch, findings: &mut Findings<'_>) {
             findings.at(path, format!("must be at most 31d, found {}", format_duration(range)), hint);
         }
     }
+    let longer_than_grace_and_every = |found| {
+        let (grace, every) = (format_duration(calls.grace), format_duration(calls.every));
+        let found = format_duration(found);
+        format!("must be longer than `grace` ({grace}) and `every` ({every}) of missed_calls together, found {found}")
+    };
     if calls.lookback <= calls.grace + calls.every {
-        let hint = "a call is read again until `grace` is over: make `lookback` longer than `grace` and `every` together";
-        let found = format_duration(calls.lookback);
-        let needed = format_duration(calls.grace + calls.every);
-        let message = format!("must be longer than {needed}, found {found}");
-        findings.at("watch.missed_calls.lookback", message, Some(hint.to_owned()));
+        let hint = "a call is read again until `grace` is over".to_owned();
+        findings.at("watch.missed_calls.lookback", longer_than_grace_and_every(calls.lookback), Some(hint));
     }
     if voicemails.lookback <= voicemails.every {
         let message = format!("must be longer than `every`, which is {}", format_duration(voicemails.every));
@@ -142,9 +144,7 @@ fn watch(watch: &Watch, findings: &mut Findings<'_>) {
     }
     if watch.max_age <= calls.grace + calls.every {
         let hint = "nothing older is announced, and a call waits for `grace` first: no call would ever be announced";
-        let needed = format_duration(calls.grace + calls.every);
-        let message = format!("must be longer than {needed}, found {}", format_duration(watch.max_age));
-        findings.at("watch.max_age", message, Some(hint.to_owned()));
+        findings.at("watch.max_age", longer_than_grace_and_every(watch.max_age), Some(hint.to_owned()));
     }
 }
 
@@ -173,7 +173,8 @@ fn retry(path: &str, keys: &Retry, base: &retry::Policy, findings: &mut Findings
         between(&path("multiplier"), multiplier, 1.0, 1000.0, findings);
     }
     let policy = keys.over(base);
-    if policy.initial > policy.max {
+    // What is wrong with the base is told there.
+    if policy.initial > policy.max && (keys.initial.is_some() || keys.max.is_some()) {
         let key = if keys.initial.is_some() { "initial" } else { "max" };
         let (initial, max) = (format_duration(policy.initial), format_duration(policy.max));
         findings.at(&path(key), format!("`initial` ({initial}) must not be longer than `max` ({max})"), None);
@@ -187,7 +188,7 @@ fn at_least(path: &str, value: Duration, least: Duration, findings: &mut Finding
     }
 }
 
-fn between<T: PartialOrd + Display>(path: &str, value: T, least: T, most: T, findings: &mut Findings<'_>) {
+fn between<T: PartialOrd + Display + Copy>(path: &str, value: T, least: T, most: T, findings: &mut Findings<'_>) {
     // Written so that a NaN is outside.
     if !(value >= least && value <= most) {
         findings.at(path, format!("must be between {least} and {most}, found {value}"), None);
@@ -211,7 +212,7 @@ fn names<'n>(section: &str, names: impl Iterator<Item = &'n str>, findings: &mut
         }
         if name.is_empty() {
             findings.at(&path, "must not be empty", None);
-        } else if name.len() > 64 || !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
+        } else if name.chars().count() > 64 || !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
             let hint = Some("at most 64 letters, digits, `-`, `_` and `.`".to_owned());
             findings.at(&path, "is not usable as a name", hint);
         } else if !seen.insert(name) {
@@ -222,7 +223,8 @@ fn names<'n>(section: &str, names: impl Iterator<Item = &'n str>, findings: &mut
 
 /// A name that must be one of `known`; `what` is `channel` or `account`.
 fn known_name(path: &str, what: &str, name: &str, known: &[&str], findings: &mut Findings<'_>) {
-    if known.contains(&name) {
+    // That there is none at all is told elsewhere.
+    if known.is_empty() || known.contains(&name) {
         return;
     }
     let hint = did_you_mean(name, known.iter().copied());

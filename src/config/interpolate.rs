@@ -131,7 +131,10 @@ mod tests {
         assert_eq!(expanded("${EMPTY:-x}").as_deref(), Ok("x"));
         assert_eq!(expanded("${PORT:-x}${PORT:?y}").as_deref(), Ok("587587"));
         assert_eq!(expanded("${EMPTY}").as_deref(), Ok(""));
-        assert_eq!(expanded("${NONE:?ask the office}"), Err("the variable `NONE` is not set or is empty: ask the office".into()));
+        assert_eq!(
+            expanded("${NONE:?ask the office}"),
+            Err("the variable `NONE` is not set or is empty: ask the office".into())
+        );
         assert_eq!(expanded("${NONE}"), Err("the variable `NONE` is not set".into()));
     }
 

@@ -3,6 +3,7 @@
 //! It is archived but works. What it does not do is done around it: byte order marks, size and nesting bounds
 //! (`places`), duplicate keys, places. The way out is another parser behind [`tree`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
@@ -32,12 +33,17 @@ pub(super) fn read_file(file: &str, path: &Path) -> Result<Vec<u8>, Problems> {
         return Err(cannot("is a folder".to_owned(), "name the file in it"));
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|opened| opened.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => cannot("there is no such file".to_owned(), "start from config.example.yaml"),
-            _ => cannot(format!("cannot be read: {error}"), "ringback's user must be allowed to read it"),
-        })?;
+    std::fs::File::open(path).and_then(|opened| opened.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(
+        |error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                cannot("there is no such file".to_owned(), "start from config.example.yaml")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                cannot(format!("cannot be read: {error}"), "ringback's user must be allowed to read it")
+            }
+            _ => cannot(format!("cannot be read: {error}"), ""),
+        },
+    )?;
     Ok(bytes)
 }
 
@@ -49,7 +55,11 @@ pub(super) fn text<'t>(file: &str, bytes: &'t [u8]) -> Result<&'t str, Problems>
     let cannot = |place, message: &str, hint: &str| Findings::only(file, place, message, Some(hint.to_owned()));
     let whole = Place::default();
     if bytes.len() > MAX_BYTES {
-        return Err(cannot(whole, "is larger than 1 MiB", "a configuration is a few kilobytes; is this the right file?"));
+        return Err(cannot(
+            whole,
+            "is larger than 1 MiB",
+            "a configuration is a few kilobytes; is this the right file?",
+        ));
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
@@ -85,9 +95,9 @@ pub(super) fn tree(file: &str, text: &str, findings: &mut Findings<'_>) -> Resul
         (Ok(_), Err((place, message))) => Err(syntax(file, text, *place, message)),
         (Err(error), _) => {
             let place = error.location().map_or(Place::default(), |at| Place { line: at.line(), column: at.column() });
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or(&message);
-            Err(syntax(file, text, place, message))
+            // The place is told already; that of the context, which may follow, is not.
+            let own = format!(" at line {} column {}", place.line, place.column);
+            Err(syntax(file, text, place, &error.to_string().replacen(&own, "", 1)))
         }
     }
 }
@@ -97,7 +107,7 @@ fn syntax(file: &str, text: &str, place: Place, message: &str) -> Problems {
     let indent = &line[..line.len() - line.trim_start().len()];
     let hint = if indent.contains('\t') {
         Some("indent with spaces; YAML does not allow tabs there")
-    } else if message.contains("quoted scalar") {
+    } else if message.contains("a quoted scalar") {
         Some("a quotation mark is not closed")
     } else if message.contains("mapping values are not allowed") {
         Some("put a text that holds `: ` into quotes, and check the indentation")
@@ -188,7 +198,13 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
             };
             let place = spot.map_or(self.place, |spot| spot.place);
             let path = format!("{}[{}]", self.path, items.len());
-            match access.next_element_seed(Seed { path, key_place: place, place, spot, findings: &mut *self.findings })? {
+            match access.next_element_seed(Seed {
+                path,
+                key_place: place,
+                place,
+                spot,
+                findings: &mut *self.findings,
+            })? {
                 Some(item) => items.push(item),
                 None => return Ok(self.node(Data::List(items))),
             }
@@ -196,9 +212,9 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
-        let path =
-            if LISTS.contains(&self.path.as_str()) { format!("{}[0]", self.path) } else { self.path.clone() };
+        let path = if LISTS.contains(&self.path.as_str()) { format!("{}[0]", self.path) } else { self.path.clone() };
         let mut entries: Vec<(String, Node)> = Vec::new();
+        let mut lines: BTreeMap<String, usize> = BTreeMap::new();
         let mut position = 0;
         while let Some(key) = access.next_key_seed(Key)? {
             let spot = match self.spot.map(|spot| &spot.inner) {
@@ -215,8 +231,8 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
                 continue;
             };
             let below = join(&path, &key);
-            if let Some((_, first)) = entries.iter().find(|(name, _)| *name == key) {
-                let message = format!("this key is already given on line {}", first.key_place.line);
+            if let Some(line) = lines.insert(key.clone(), key_place.line) {
+                let message = format!("this key is already given on line {line}");
                 self.findings.add(&below, key_place, message, Some("remove one of the two".to_owned()));
                 access.next_value::<serde::de::IgnoredAny>()?;
                 continue;

@@ -8,6 +8,7 @@
 mod check;
 mod interpolate;
 mod load;
+mod misfit;
 mod node;
 mod places;
 mod problems;

@@ -68,7 +68,11 @@ pub(super) fn scan(text: &str) -> Result<Spot, Stop> {
         let here = place(span.start);
         let (done, anchor, values) = match event {
             Event::DocumentStart(_) if document.is_some() => {
-                return Err(refused(here, "a second YAML document begins here", "one file holds one; remove the `---`"));
+                return Err(refused(
+                    here,
+                    "a second YAML document begins here",
+                    "one file holds one; remove the `---`",
+                ));
             }
             Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
                 if open.len() == MAX_DEPTH {

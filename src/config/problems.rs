@@ -116,9 +116,11 @@ impl<'a> Findings<'a> {
         if self.is_spoiled(path) {
             return;
         }
-        // A secret that came from a file is named by the key that is written.
-        let from_file = format!("{path}_file");
-        let path = if !self.places.contains_key(path) && self.places.contains_key(&from_file) { &from_file } else { path };
+        // A secret that came from a file is named by the key that is written, also one of several in that file.
+        let key = path.strip_suffix(']').and_then(|path| path.rsplit_once('[')).map_or(path, |(key, _)| key);
+        let from_file = format!("{key}_file");
+        let path =
+            if !self.places.contains_key(path) && self.places.contains_key(&from_file) { &from_file } else { path };
         self.add(path, self.place(path), message, hint);
     }
 
@@ -139,7 +141,7 @@ impl<'a> Findings<'a> {
 
     /// The end: all problems in order of place, or none.
     pub(super) fn into_result(mut self) -> Result<(), Problems> {
-        self.list.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        self.list.sort_by_key(|problem| (problem.line, problem.column));
         self.list.dedup();
         if self.list.is_empty() { Ok(()) } else { Err(Problems(self.list)) }
     }
@@ -156,9 +158,15 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 /// `did you mean …?` when one of `known` is close to `found`.
 pub(super) fn did_you_mean<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    let limit = (found.chars().count() / 3).clamp(1, 3);
+    let length = found.chars().count();
+    // No key is as long; the comparison grows with both lengths.
+    if length > 64 {
+        return None;
+    }
+    let limit = (length / 3).clamp(1, 3);
     known
         .into_iter()
+        .filter(|word| word.chars().count().abs_diff(length) <= limit)
         .map(|word| (distance(found, word), word))
         .filter(|(distance, _)| *distance <= limit)
         .min()

@@ -5,17 +5,16 @@
 //! filler is still good for further checks, never for use.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 use serde::{Deserialize, forward_to_deserialize_any};
 
+use super::misfit::{Misfit, listed};
 use super::node::{Data, Node, Origin};
-use super::problems::{Findings, Place, did_you_mean, join};
+use super::problems::{Findings, Place, did_you_mean};
 use super::secrets;
 use super::shape::{CHANNEL_PARTS, Config};
 
@@ -45,140 +44,6 @@ pub(super) fn config(root: &mut Node, findings: &mut Findings<'_>) -> Option<Con
 
 /// Path, place, message and hint.
 type Unknown = (String, Place, String, String);
-
-/// A value that does not fit.
-#[derive(Debug)]
-struct Misfit {
-    /// Key path of the node; set by the innermost node that it passes on its way out.
-    path: Option<String>,
-    kind: MisfitKind,
-}
-
-#[derive(Debug)]
-enum MisfitKind {
-    Missing { key: &'static str, hint: Option<String> },
-    Other { message: String, hint: Option<String> },
-}
-
-impl Misfit {
-    fn other(message: String, hint: Option<String>) -> Self {
-        Self { path: None, kind: MisfitKind::Other { message, hint } }
-    }
-
-    /// Names the node, and hides what variables put into it.
-    fn at(mut self, node: &Node) -> Self {
-        if self.path.is_some() {
-            return self;
-        }
-        self.path = Some(node.path.clone());
-        if let (MisfitKind::Other { message, hint }, Data::Text(text), Origin::Variables { written, .. }) =
-            (&mut self.kind, &node.data, &node.origin)
-            && !text.is_empty()
-            && message.contains(&**text)
-        {
-            *message = message.replace(&**text, written);
-            *hint = None;
-        }
-        self
-    }
-
-    /// Adds it to the findings and puts a filler in its place; `None` when reading cannot go on.
-    fn report(self, root: &mut Node, findings: &mut Findings<'_>) -> Option<()> {
-        let node = root.find_mut(&self.path.unwrap_or_default())?;
-        match self.kind {
-            MisfitKind::Missing { key, hint } => {
-                let path = join(&node.path, key);
-                let place = node.get(key).map_or(node.key_place, |empty| empty.key_place);
-                let file = secrets::is_file_key(&node.pattern(), &format!("{key}_file"));
-                let hint = hint.or_else(|| file.then(|| format!("or give the path of a file that holds it: `{key}_file`")));
-                findings.add(&path, place, "is required, but missing", hint);
-                findings.spoil(&path);
-                let filler = node.filler(path);
-                node.set(key, filler);
-                // Only a map can miss a key.
-                matches!(node.data, Data::Map(_)).then_some(())
-            }
-            // A filler that fits nowhere: what it stands for is reported.
-            MisfitKind::Other { .. } if matches!(node.data, Data::Filler) => None,
-            MisfitKind::Other { message, hint } => {
-                findings.add(&node.path, node.place, message, hint);
-                findings.spoil(&node.path);
-                node.data = Data::Filler;
-                Some(())
-            }
-        }
-    }
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            MisfitKind::Missing { key, .. } => write!(f, "`{key}` is missing"),
-            MisfitKind::Other { message, .. } => f.write_str(message),
-        }
-    }
-}
-
-impl std::error::Error for Misfit {}
-
-impl Error for Misfit {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::other(message.to_string(), None)
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self { path: None, kind: MisfitKind::Missing { key: field, hint: None } }
-    }
-
-    // Shows no value: a secret may stand where another type is expected.
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let found_words = match found {
-            Unexpected::Bool(_) => "true or false",
-            Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
-            Unexpected::Str(_) => "text",
-            Unexpected::Unit | Unexpected::Option => "nothing",
-            Unexpected::Seq => "a list",
-            Unexpected::Map => "a section with keys",
-            _ => "something else",
-        };
-        let expected = in_words(expected);
-        let scalar = matches!(found_words, "a number" | "true or false");
-        let hint = (scalar && (expected == "text" || expected.contains("list"))).then(|| "put it in quotes".to_owned());
-        Self::other(format!("expected {expected}, found {found_words}"), hint)
-    }
-
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let found = match found {
-            Unexpected::Unsigned(number) => number.to_string(),
-            Unexpected::Signed(number) => number.to_string(),
-            Unexpected::Float(number) => number.to_string(),
-            _ => "something else".to_owned(),
-        };
-        Self::other(format!("expected {}, found {found}", in_words(expected)), None)
-    }
-
-    fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
-        let message = format!("unknown value `{found}`; expected one of {}", listed(known.iter().copied()));
-        Self::other(message, did_you_mean(found, known.iter().copied()))
-    }
-}
-
-fn in_words(expected: &dyn Expected) -> String {
-    match expected.to_string().as_str() {
-        "u16" => "a whole number from 0 to 65535".to_owned(),
-        "u32" | "usize" => "a whole number, 0 or more".to_owned(),
-        "f32" | "f64" => "a number".to_owned(),
-        "a boolean" => "true or false".to_owned(),
-        "a string" | "path string" => "text".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-fn listed<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
-    let mut words: Vec<_> = words.into_iter().map(|word| format!("`{word}`")).collect();
-    words.sort_unstable();
-    words.join(", ")
-}
 
 /// As what a node is read. A channel is one map in the file and two structs in the program: both read the same node.
 #[derive(Clone, Copy)]
@@ -350,9 +215,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         }
         self.check_keys(entries, fields);
         // A key without a value counts as not written.
-        let written = entries.iter().filter(|(key, node)| {
-            fields.contains(&key.as_str()) && !matches!(node.data, Data::Null)
-        });
+        let written =
+            entries.iter().filter(|(key, node)| fields.contains(&key.as_str()) && !matches!(node.data, Data::Null));
         visitor.visit_map(Entries::new(self, written.map(|(key, node)| (key.as_str(), self.of(node)))))
     }
 
@@ -366,7 +230,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             View::ChannelKind(noted) => match self.node.get("type") {
                 None | Some(Node { data: Data::Null, .. }) => {
                     let hint = Some(format!("it is one of {}", listed(variants.iter().copied())));
-                    return Err(Misfit { path: None, kind: MisfitKind::Missing { key: "type", hint } });
+                    return Err(Misfit::missing("type", hint));
                 }
                 // What its keys should be cannot be known.
                 Some(name @ Node { data: Data::Filler, .. }) => (name, self.of(name)),
@@ -382,7 +246,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 return Err(Misfit::other(message, None).at(name));
             }
         };
-        visitor.visit_enum(Variant { variant, name, inside })
+        visitor.visit_enum(Choice { variant, name, inside })
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Misfit> {
@@ -436,13 +300,14 @@ impl<'de, 'k, 'a, I: Iterator<Item = (&'k str, Reader<'a>)>> MapAccess<'de> for 
     }
 }
 
-struct Variant<'a> {
+/// The variant of an enum, the node that names it, and what is within.
+struct Choice<'a> {
     variant: &'a str,
     name: &'a Node,
     inside: Reader<'a>,
 }
 
-impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
+impl<'de, 'a> EnumAccess<'de> for Choice<'a> {
     type Error = Misfit;
     type Variant = Reader<'a>;
 

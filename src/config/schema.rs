@@ -80,7 +80,8 @@ fn merge(object: &mut Map<String, Value>, own: &Schema, channel_type: &str) {
     if let Some(description) = own.get("description") {
         object.insert("description".to_owned(), description.clone());
     }
-    if let (Some(Value::Object(all)), Some(Value::Object(more))) = (object.get_mut("properties"), own.get("properties")) {
+    if let (Some(Value::Object(all)), Some(Value::Object(more))) = (object.get_mut("properties"), own.get("properties"))
+    {
         all.insert("type".to_owned(), json!({"const": channel_type, "description": "The type of the channel."}));
         all.extend(more.clone());
     }

@@ -41,7 +41,10 @@ pub(super) fn read_files(node: &mut Node, base: &Path, findings: &mut Findings<'
         // From here on it is the secret itself, at the place of the key that is written.
         named.data = match taken {
             Ok(Some(lines)) if *key == ONE_A_LINE => Data::List(
-                lines.lines().map(|line| Node { data: Data::Text(line.to_owned()), origin: Origin::File, ..named.clone() }).collect(),
+                lines
+                    .lines()
+                    .map(|line| Node { data: Data::Text(line.to_owned()), origin: Origin::File, ..named.clone() })
+                    .collect(),
             ),
             Ok(Some(text)) => Data::Text(text),
             Ok(None) => Data::Filler,
@@ -72,7 +75,9 @@ fn read(named: &Node, base: &Path) -> Result<Option<String>, (String, Option<Str
         _ => path.display().to_string(),
     };
     let bytes = std::fs::read(&path).map_err(|error| {
-        (format!("`{shown}` cannot be read: {error}"), Some("ringback's user must be allowed to read it".to_owned()))
+        let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let hint = denied.then(|| "ringback's user must be allowed to read it".to_owned());
+        (format!("`{shown}` cannot be read: {error}"), hint)
     })?;
     if bytes.len() > MAX_BYTES {
         return Err((format!("`{shown}` is larger than a secret can be (16 KiB)"), None));

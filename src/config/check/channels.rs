@@ -12,15 +12,8 @@ use crate::channel::{email, slack, webhook};
 use crate::retry::Policy;
 
 /// Headers that ringback sets itself.
-const OWN_HEADERS: [&str; 7] = [
-    "content-length",
-    "content-type",
-    "host",
-    "user-agent",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-];
+const OWN_HEADERS: [&str; 7] =
+    ["content-length", "content-type", "host", "user-agent", "webhook-id", "webhook-signature", "webhook-timestamp"];
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     not_empty("channels", config.channels.is_empty(), findings);
@@ -29,6 +22,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     for (index, channel) in config.channels.iter().enumerate() {
         let path = format!("channels[{index}]");
         common(&path, channel, &defaults, findings);
+        // Of which type it is meant to be is not known.
+        if findings.is_spoiled(&format!("{path}.type")) {
+            continue;
+        }
         match &channel.kind {
             ChannelKind::Email(keys) => email(&path, keys, findings),
             ChannelKind::Slack(keys) => slack(&path, keys, findings),
@@ -123,7 +120,7 @@ fn webhook(path: &str, keys: &webhook::Config, findings: &mut Findings<'_>) {
             Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
                 findings.at(&path, "ringback sets this header itself", Some("remove it".to_owned()));
             }
-            Ok(_) if HeaderValue::from_str(value.expose()).is_err() => {
+            Ok(_) if !value.expose().is_ascii() || HeaderValue::from_str(value.expose()).is_err() => {
                 findings.at(&path, "is not a valid header value", Some("visible ASCII characters only".to_owned()));
             }
             Ok(_) => {}

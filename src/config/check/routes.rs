@@ -80,7 +80,8 @@ fn reachable(routes: &[Route], accounts: Option<&[&str]>, findings: &mut Finding
         });
         if let Some(earlier) = earlier {
             let line = findings.place(&format!("routes[{earlier}]")).line;
-            let message = format!("is never reached: routes[{earlier}] on line {line} takes every event that it matches");
+            let message =
+                format!("is never reached: routes[{earlier}] on line {line} takes every event that it matches");
             let hint = format!("put it before routes[{earlier}], or say `continue: true` there");
             findings.at(&format!("routes[{index}]"), message, Some(hint));
         }
@@ -103,8 +104,7 @@ fn covers(wide: &When, narrow: &When, accounts: &[&str]) -> bool {
 
 /// An empty list matches everything, so nothing but an empty list covers it.
 fn all_in<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
-    wide.is_empty()
-        || (!narrow.is_empty() && narrow.iter().all(|narrow| wide.iter().any(|wide| covers(wide, narrow))))
+    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|narrow| wide.iter().any(|wide| covers(wide, narrow))))
 }
 
 /// Compares what is written: the same number in two notations may go unnoticed, but nothing is refused wrongly.

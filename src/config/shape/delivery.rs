@@ -146,4 +146,3 @@ pub enum RecordingMode {
     /// None; nothing is asked of the PBX.
     None,
 }
-

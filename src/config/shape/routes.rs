@@ -82,4 +82,3 @@ pub struct Given {
     /// The caller.
     pub caller: Option<String>,
 }
-
