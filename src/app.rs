@@ -102,7 +102,8 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let health = Arc::new(Health::default());
         let router = Arc::new(Router::new(enabled_routes(config)));
-        let client = http::client(config.delivery.concurrency).map_err(|error| StartError::Config(error.to_string()))?;
+        let client =
+            http::client(config.delivery.concurrency).map_err(|error| StartError::Config(error.to_string()))?;
         let mut minters = HashMap::new();
         let mut watchers = Vec::new();
         for account in &config.accounts {
@@ -257,9 +258,8 @@ pub fn build_channel(
 
 /// The rules, without the channels that are switched off.
 fn enabled_routes(config: &Config) -> Vec<config::Route> {
-    let enabled = |name: &String| {
-        config.channels.iter().any(|channel| channel.common.enabled && channel.common.name == *name)
-    };
+    let enabled =
+        |name: &String| config.channels.iter().any(|channel| channel.common.enabled && channel.common.name == *name);
     let mut routes = config.routes.clone();
     for route in &mut routes {
         let named = !route.notify.is_empty();
@@ -324,13 +324,7 @@ async fn listen(address: Option<&str>) -> Result<Option<TcpListener>, StartError
 }
 
 /// Measures the outbox, and forgets once a day what is older than `keep`.
-async fn maintain(
-    store: Arc<dyn Store>,
-    metrics: Arc<Metrics>,
-    clock: Clock,
-    keep: Duration,
-    stop: CancellationToken,
-) {
+async fn maintain(store: Arc<dyn Store>, metrics: Arc<Metrics>, clock: Clock, keep: Duration, stop: CancellationToken) {
     let work = async {
         let mut prune_at = clock.tick();
         loop {

@@ -109,14 +109,7 @@ impl Lane {
     /// Makes the lane of a channel.
     pub fn new(settings: Settings, channel: Arc<dyn Channel>, context: Context) -> Self {
         context.metrics.paused(&settings.name, false);
-        Self {
-            settings,
-            channel,
-            context,
-            paused_until: Duration::ZERO,
-            refusals: 0,
-            next_turn: Duration::ZERO,
-        }
+        Self { settings, channel, context, paused_until: Duration::ZERO, refusals: 0, next_turn: Duration::ZERO }
     }
 
     /// Delivers until `stop`, then lets attempts under way end for [`STOP_PATIENCE`] and gives the others back.
@@ -290,7 +283,9 @@ impl Lane {
             if failure.kind == outbox::FailureKind::Unauthorized && self.paused_until <= now.tick {
                 self.refusals += 1;
                 tracing::error!(
-                    channel = name, wait_seconds = pause.as_secs(), failure = failure.text,
+                    channel = name,
+                    wait_seconds = pause.as_secs(),
+                    failure = failure.text,
                     "the receiver refuses us: the channel waits; nothing is lost, but a person must mend the credentials"
                 );
             } else if self.paused_until <= now.tick {

@@ -199,9 +199,7 @@ impl Metrics {
     pub fn backlog(&self, channel: &str, pending: usize, oldest_due: Duration) {
         let state = ChannelState { channel: channel.to_owned(), state: "pending" };
         self.outbox.get_or_create(&state).set(i64::try_from(pending).unwrap_or(i64::MAX));
-        self.oldest_due
-            .get_or_create(&ChannelLabels { channel: channel.to_owned() })
-            .set(oldest_due.as_secs_f64());
+        self.oldest_due.get_or_create(&ChannelLabels { channel: channel.to_owned() }).set(oldest_due.as_secs_f64());
     }
 
     /// How many deliveries of a channel are dead.

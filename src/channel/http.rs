@@ -44,5 +44,9 @@ fn describe(answer: &Answer) -> String {
     let reason = status.canonical_reason().unwrap_or_default();
     let head = format!("HTTP {} {reason}", status.as_u16());
     let hint = if status.is_redirection() { " (redirects are not followed: configure the final address)" } else { "" };
-    if words.is_empty() { format!("{}{hint}", head.trim_end()) } else { format!("{}{hint}: {}", head.trim_end(), words.join(" ")) }
+    if words.is_empty() {
+        format!("{}{hint}", head.trim_end())
+    } else {
+        format!("{}{hint}: {}", head.trim_end(), words.join(" "))
+    }
 }

@@ -37,7 +37,8 @@ impl Slack {
     /// # Errors
     /// When the URL is none.
     pub fn new(config: &Config, client: reqwest::Client, timeout: Duration) -> Result<Self, String> {
-        let url = config.webhook_url.expose().parse().map_err(|error| format!("`webhook_url` is not a URL: {error}"))?;
+        let url =
+            config.webhook_url.expose().parse().map_err(|error| format!("`webhook_url` is not a URL: {error}"))?;
         Ok(Self { client, url, timeout })
     }
 }
@@ -50,8 +51,11 @@ impl Channel for Slack {
 
     async fn send(&self, parcel: Parcel<'_>) -> Outcome {
         let Message::Slack(body) = parcel.message else { return wrong_form(ChannelType::Slack) };
-        let request =
-            self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body.clone());
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(body.clone());
         match exchange(request, MAX_ANSWER, self.timeout).await {
             Ok(answer) => outcome(&answer, answer.retry_after(parcel.now)),
             Err(error) => unanswered(&error),
@@ -70,16 +74,31 @@ fn outcome(answer: &Answer, retry_after: Option<Duration>) -> Outcome {
         // An incoming webhook answers the two letters; a JSON answer that is not ok is a refusal under a 200.
         return match word.contains("\"ok\":false") {
             false => Outcome::Delivered,
-            true => Outcome::Permanent(Failure::new(FailureKind::Rejected, format!("Slack refuses the message: {word}"))),
+            true => {
+                Outcome::Permanent(Failure::new(FailureKind::Rejected, format!("Slack refuses the message: {word}")))
+            }
         };
     }
     let kind = match word {
         // The message is wrong; the next one may be right.
-        "invalid_payload" | "invalid_blocks" | "invalid_blocks_format" | "no_text" | "too_many_attachments"
-        | "missing_text_or_fallback_or_attachments" | "user_not_found" => FailureKind::Rejected,
+        "invalid_payload"
+        | "invalid_blocks"
+        | "invalid_blocks_format"
+        | "no_text"
+        | "too_many_attachments"
+        | "missing_text_or_fallback_or_attachments"
+        | "user_not_found" => FailureKind::Rejected,
         // The webhook is not wanted any more: a person must make a new one.
-        "no_service" | "no_service_id" | "no_active_hooks" | "no_team" | "team_disabled" | "invalid_token"
-        | "token_revoked" | "action_prohibited" | "channel_not_found" | "channel_is_archived"
+        "no_service"
+        | "no_service_id"
+        | "no_active_hooks"
+        | "no_team"
+        | "team_disabled"
+        | "invalid_token"
+        | "token_revoked"
+        | "action_prohibited"
+        | "channel_not_found"
+        | "channel_is_archived"
         | "posting_to_general_channel_denied" => FailureKind::Unauthorized,
         "rollup_error" => FailureKind::Receiver,
         _ => return classify(answer, retry_after),

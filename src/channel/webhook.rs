@@ -168,8 +168,7 @@ mod tests {
     fn during_a_rotation_every_secret_signs_the_new_one_first() {
         let (new, old) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
         let rotating = webhook(&[new, old]).signature("dlv_1", "1", b"{}");
-        let expected =
-            [new, old].map(|secret| webhook(&[secret]).signature("dlv_1", "1", b"{}")).join(" ");
+        let expected = [new, old].map(|secret| webhook(&[secret]).signature("dlv_1", "1", b"{}")).join(" ");
         assert_eq!(rotating, expected);
     }
 

@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -12,7 +11,6 @@ use crate::app::StartError;
 use crate::config::{self, Config};
 use crate::event::EventType;
 use crate::store::StoreError;
-use crate::units::parse_duration;
 
 mod check;
 mod demo;
@@ -214,8 +212,4 @@ fn complain(what: &dyn std::fmt::Display) {
 #[expect(clippy::print_stdout, reason = "the one place that prints data")]
 fn say(what: &dyn std::fmt::Display) {
     println!("{what}");
-}
-
-fn duration_arg(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
 }

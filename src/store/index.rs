@@ -44,8 +44,7 @@ impl Index {
     /// Puts a pending delivery into its place, free of any lease.
     pub(super) fn put(&mut self, delivery: &Delivery, now: Moment) {
         let wait = Duration::try_from(delivery.due_at.duration_since(now.at)).unwrap_or_default();
-        let turn =
-            Turn { tick: now.tick + wait, happened_at: delivery.happened_at, id: delivery.id, lease: 0 };
+        let turn = Turn { tick: now.tick + wait, happened_at: delivery.happened_at, id: delivery.id, lease: 0 };
         if !self.lanes.contains_key(&delivery.channel) {
             self.lanes.insert(delivery.channel.clone(), Lane::default());
         }

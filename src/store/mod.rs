@@ -56,7 +56,9 @@ pub enum StoreError {
         owner: String,
     },
     /// It was written by a version that this one does not understand.
-    #[error("the store {path} has format {found}, this version reads {known}\nhint: run the newer ringback, or point `store.path` to a new folder")]
+    #[error(
+        "the store {path} has format {found}, this version reads {known}\nhint: run the newer ringback, or point `store.path` to a new folder"
+    )]
     Format {
         /// The store's folder.
         path: String,

@@ -109,10 +109,7 @@ impl SledStore {
     fn try_open(path: &Path, now: Moment) -> Result<Self, Opening> {
         make_folder(path).map_err(|error| Opening::failed("make its folder", &error))?;
         let owner = path.join("owner");
-        let config = sled::Config::new()
-            .path(path)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None);
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         // sled panics on some damaged files. The closure owns nothing that a panic could leave half done.
         let db = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| config.open())) {
             Ok(Ok(db)) => db,
@@ -126,7 +123,9 @@ impl SledStore {
             Err(_) => return Err(Opening::Damaged("the store library panicked on its files".to_owned())),
         };
         let note = |error: &std::io::Error| Opening::failed("note its owner", error);
-        File::create(owner).and_then(|mut file| write!(file, "process {}", std::process::id())).map_err(|e| note(&e))?;
+        File::create(owner)
+            .and_then(|mut file| write!(file, "process {}", std::process::id()))
+            .map_err(|e| note(&e))?;
         let data = OpenOptions::new()
             .write(true)
             .open(path.join("db"))
@@ -143,7 +142,8 @@ impl SledStore {
             .map_err(|error| Opening::failed("be read", &error))?
             .map(|value| String::from_utf8_lossy(&value).into_owned());
         let (writer, orders) = mpsc::channel();
-        let work = Writer { db, tree: tree.clone(), data, shared: Arc::clone(&shared), path: path.display().to_string() };
+        let work =
+            Writer { db, tree: tree.clone(), data, shared: Arc::clone(&shared), path: path.display().to_string() };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || work.run(&orders))
@@ -511,9 +511,7 @@ impl Opening {
     fn into_error(self, path: &Path) -> StoreError {
         let path = path.display().to_string();
         match self {
-            Self::Locked(owner) if owner.is_empty() => {
-                StoreError::Locked { path, owner: "another process".to_owned() }
-            }
+            Self::Locked(owner) if owner.is_empty() => StoreError::Locked { path, owner: "another process".to_owned() },
             Self::Locked(owner) => StoreError::Locked { path, owner },
             Self::Format(found) => StoreError::Format { path, found, known: FORMAT },
             Self::Damaged(cause) => StoreError::Failed { path, action: "be opened", cause },

@@ -173,8 +173,7 @@ impl Watcher {
     fn next_step(&self) -> Step {
         let now = self.context.clock.moment();
         let confirm = self.waiting().map(|event| track::announce_at(event, &self.settings.rules)).min();
-        let confirm = confirm
-            .map(|at| now.tick + Duration::try_from(at.duration_since(now.at)).unwrap_or_default());
+        let confirm = confirm.map(|at| now.tick + Duration::try_from(at.duration_since(now.at)).unwrap_or_default());
         self.next_step_of(Agenda { confirm, gaps: !self.cursor.gaps.is_empty(), ..self.agenda })
     }
 
@@ -374,7 +373,9 @@ impl Watcher {
         if page.malformed > 0 {
             self.context.metrics.malformed(&self.source, page.malformed);
             tracing::warn!(
-                account = self.source.account, source = self.source.kind.as_str(), rows = page.malformed,
+                account = self.source.account,
+                source = self.source.kind.as_str(),
+                rows = page.malformed,
                 "rows could not be read; the others of the page were"
             );
         }
@@ -392,8 +393,7 @@ impl Watcher {
         let unknown: Vec<EventId> =
             ids.iter().filter(|id| !walk.staged.contains_key(id) && !self.open.contains_key(id)).copied().collect();
         let stored = self.context.store.events(&unknown).await?;
-        let stored: HashMap<EventId, Event> =
-            stored.into_iter().flatten().map(|event| (event.id, event)).collect();
+        let stored: HashMap<EventId, Event> = stored.into_iter().flatten().map(|event| (event.id, event)).collect();
 
         let mut staged = std::collections::BTreeMap::new();
         let mut news = false;
@@ -428,7 +428,8 @@ impl Watcher {
     /// A due call that the PBX does not list as missed any more is looked at by itself: somebody may have answered it
     /// after all. When that cannot be found out, it is announced: better once too often than never.
     async fn stage_vanished(&mut self, walk: &mut Walk) {
-        let vanished: Vec<Event> = self.due(walk.read_at).filter(|event| !walk.has_seen(&event.uuid)).cloned().collect();
+        let vanished: Vec<Event> =
+            self.due(walk.read_at).filter(|event| !walk.has_seen(&event.uuid)).cloned().collect();
         for event in vanished {
             let now = self.context.clock.moment();
             let mut current = event.clone();
@@ -502,7 +503,8 @@ impl Watcher {
             self.settle_before_announcing(&mut events, &answered).await?;
         }
         let now = self.context.clock.moment();
-        let mut batch = Batch { cursor: cursor.clone().map(|cursor| (self.source.clone(), cursor)), ..Batch::default() };
+        let mut batch =
+            Batch { cursor: cursor.clone().map(|cursor| (self.source.clone(), cursor)), ..Batch::default() };
         for mut event in events {
             if event.standing == Standing::Waiting && track::announce_at(&event, &self.settings.rules) <= read_at {
                 event.standing = self.announce(&event, now.at, &mut batch.deliveries);
@@ -536,8 +538,7 @@ impl Watcher {
     async fn settle_before_announcing(&self, events: &mut [Event], answered: &[Record]) -> Result<(), StoreError> {
         let now = self.context.clock.now();
         let voicemail = EventType::VoicemailNew;
-        let ids: Vec<_> =
-            events.iter().map(|event| EventId::derive(&event.account, voicemail, &event.uuid)).collect();
+        let ids: Vec<_> = events.iter().map(|event| EventId::derive(&event.account, voicemail, &event.uuid)).collect();
         let voicemails = self.context.store.events(&ids).await?;
         for (event, voicemail) in events.iter_mut().zip(voicemails) {
             if event.standing != Standing::Waiting {
@@ -623,7 +624,8 @@ impl Watcher {
             return;
         }
         tracing::warn!(
-            account = self.source.account, events = staged.len(),
+            account = self.source.account,
+            events = staged.len(),
             "announced as last seen: the PBX cannot be asked whether they have been returned"
         );
         // Nothing may be spent on further questions here, so the announcing half of `commit` does without them.

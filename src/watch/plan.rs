@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The next thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Read the newest window.
     Head,
     /// One page of the wider read that finds returned calls.
@@ -20,7 +20,7 @@ pub enum Step {
 
 /// What is due when, in ticks of the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Agenda {
+pub(super) struct Agenda {
     /// The next regular read of the newest window.
     pub head: Duration,
     /// The earliest waiting event is to be announced then, and is looked at once more just before.
@@ -42,7 +42,7 @@ pub struct Agenda {
 const SPACING: Duration = Duration::from_secs(5);
 
 /// The next step. `free_at(n)` is the tick at which `n` requests are free; `limit` is how many there are a minute.
-pub fn next(agenda: &Agenda, limit: u32, now: Duration, free_at: impl Fn(u32) -> Duration) -> Step {
+pub(super) fn next(agenda: &Agenda, limit: u32, now: Duration, free_at: impl Fn(u32) -> Duration) -> Step {
     let spaced = agenda.last_head.map_or(Duration::ZERO, |last| last + SPACING);
     let head = agenda.confirm.map_or(agenda.head, |confirm| agenda.head.min(confirm.max(spaced)));
     // The newest window takes two requests a minute and one for each confirmation: what is left over for the others

@@ -15,7 +15,7 @@ const MOST_PAGES: u32 = 50;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ask {
+pub(super) struct Ask {
     /// From this start of a call on.
     pub from: Timestamp,
     /// Up to this start of a call.
@@ -26,7 +26,7 @@ pub struct Ask {
 
 /// A read under way.
 #[derive(Debug)]
-pub struct Walk {
+pub(super) struct Walk {
     /// What is asked for.
     pub ask: Ask,
     /// When its first page was asked for: what it shows is at least as fresh.
@@ -42,7 +42,7 @@ pub struct Walk {
 
 impl Walk {
     /// Starts at the newest page.
-    pub fn new(ask: Ask, read_at: Timestamp) -> Self {
+    pub(super) fn new(ask: Ask, read_at: Timestamp) -> Self {
         Self { ask, read_at, page: 1, staged: BTreeMap::new(), late_news: false, seen: HashSet::new() }
     }
 
@@ -50,7 +50,7 @@ impl Walk {
     ///
     /// A page that is short ends the list, unless the PBX counts further pages; one that repeats only what this walk has
     /// seen ends it in any case.
-    pub fn turn(&mut self, rows: usize, total_pages: Option<u32>, uuids: &[String]) -> bool {
+    pub(super) fn turn(&mut self, rows: usize, total_pages: Option<u32>, uuids: &[String]) -> bool {
         let fresh = uuids.iter().filter(|uuid| self.seen.insert((*uuid).clone())).count();
         let more = rows >= PAGE_ROWS || total_pages.is_some_and(|total| total > self.page);
         self.page += 1;
@@ -58,13 +58,13 @@ impl Walk {
     }
 
     /// Whether this walk has come across a call or voicemail.
-    pub fn has_seen(&self, uuid: &str) -> bool {
+    pub(super) fn has_seen(&self, uuid: &str) -> bool {
         self.seen.contains(uuid)
     }
 }
 
 /// The answered calls among `records`, for `track::reached_later`.
-pub fn answered(records: Vec<Record>) -> Vec<Record> {
+pub(super) fn answered(records: Vec<Record>) -> Vec<Record> {
     records.into_iter().filter(Record::answered).collect()
 }
 

@@ -15,36 +15,36 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A Sunday morning in Istanbul: 08:00.
-pub const MORNING: &str = "2026-11-22T05:00:00Z";
+pub(crate) const MORNING: &str = "2026-11-22T05:00:00Z";
 
 /// The secret that the webhook channel signs with.
-pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// The simulated world and what ringback keeps of it.
-pub struct Office {
-    pub clock: Clock,
-    pub pbx: PbxSim,
-    pub mail: SmtpReceiver,
-    pub slack: HttpReceiver,
-    pub webhook: HttpReceiver,
-    pub folder: TempDir,
+pub(crate) struct Office {
+    pub(crate) clock: Clock,
+    pub(crate) pbx: PbxSim,
+    pub(crate) mail: SmtpReceiver,
+    pub(crate) slack: HttpReceiver,
+    pub(crate) webhook: HttpReceiver,
+    pub(crate) folder: TempDir,
     /// Further lines of the configuration: whole sections, which must not be those that [`Office::yaml`] has.
-    pub extra: String,
+    pub(crate) extra: String,
     /// Replaces the routes.
-    pub routes: String,
+    pub(crate) routes: String,
     /// Inside `watch.missed_calls`.
-    pub missed_calls: String,
+    pub(crate) missed_calls: String,
 }
 
 /// A ringback that runs in this process.
-pub struct Running {
+pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
     /// Stops it as SIGTERM does, and waits for its end.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
     }
@@ -52,11 +52,11 @@ impl Running {
 
 impl Office {
     /// Everything works, and nothing has happened yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(PbxOptions::default())
     }
 
-    pub fn with(options: PbxOptions) -> Self {
+    pub(crate) fn with(options: PbxOptions) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let clock = Clock::manual(MORNING.parse().unwrap());
         Self {
@@ -73,7 +73,7 @@ impl Office {
     }
 
     /// The configuration of this office, as its administrator would have written it.
-    pub fn yaml(&self) -> String {
+    pub(crate) fn yaml(&self) -> String {
         let mail = self.mail.address();
         format!(
             "accounts:
@@ -86,7 +86,7 @@ channels:
     smtp: {{host: {host}, port: {port}, security: none}}
     from: Santral <santral@example.com>
     to: ofis@example.com
-  - {{name: slack, type: slack, webhook_url: '{slack}', rate: 1000}}
+  - {{name: slack, type: slack, webhook_url: '{slack}', rate: 1e10}}
   - {{name: crm, type: webhook, url: '{webhook}', secret: {secret}}}
 store: {{path: '{store}'}}
 http: {{listen: 'off'}}
@@ -107,49 +107,49 @@ routes: {routes}
         )
     }
 
-    pub fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let yaml = self.yaml();
         config::parse("config.yaml", yaml.as_bytes(), self.folder.path(), &|_| None)
             .unwrap_or_else(|problems| panic!("{problems}\n{yaml}"))
     }
 
     /// One poll of everything and what follows from it, by a ringback that has just been started.
-    pub async fn once(&self) -> Rest {
+    pub(crate) async fn once(&self) -> Rest {
         App::new(&self.config(), self.clock.clone()).await.unwrap().once().await.unwrap()
     }
 
     /// Time passes, then [`Office::once`].
-    pub async fn once_after(&self, wait: Duration) -> Rest {
+    pub(crate) async fn once_after(&self, wait: Duration) -> Rest {
         self.clock.advance(wait);
         self.once().await
     }
 
     /// A ringback that goes on running.
-    pub async fn run(&self) -> Running {
+    pub(crate) async fn run(&self) -> Running {
         let app = App::new(&self.config(), self.clock.clone()).await.unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         Running { stop, task: tokio::spawn(async move { app.run(stopped).await.unwrap() }) }
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// A call that nobody answered has just ended.
-    pub fn miss(&self, uuid: &str) {
+    pub(crate) fn miss(&self, uuid: &str) {
         self.pbx.add_call(SimCall::missed(uuid, self.now(), Duration::from_secs(20)));
     }
 
     /// Somebody has just left a message.
-    pub fn leave_voicemail(&self, uuid: &str) {
+    pub(crate) fn leave_voicemail(&self, uuid: &str) {
         let length = Duration::from_secs(12);
         let start = self.now().checked_sub(length).unwrap();
         self.pbx.add_voicemail(SimVoicemail::unread(uuid, start, length));
     }
 
     /// The ids of the calls that the webhook was told of, with the event's type, sorted.
-    pub fn told(&self) -> Vec<String> {
+    pub(crate) fn told(&self) -> Vec<String> {
         let mut told: Vec<String> = self
             .webhook
             .received()
