@@ -283,14 +283,14 @@ fn sources(
     first_run: Duration,
 ) -> impl Iterator<Item = (Kind, watch::Settings)> {
     let (calls, voicemails, max_age) = (&config.watch.missed_calls, &config.watch.voicemails, config.watch.max_age);
-    let call_settings = calls.enabled.then(|| watch::Settings {
+    let call_settings = calls.enabled.then_some(watch::Settings {
         every: calls.every,
         lookback: calls.lookback,
         first_run,
         limit: account.limits.cdrs,
         rules: Rules { grace: calls.grace, min_wait: calls.min_wait, max_age, follow_up: calls.follow_up },
     });
-    let voicemail_settings = voicemails.enabled.then(|| watch::Settings {
+    let voicemail_settings = voicemails.enabled.then_some(watch::Settings {
         every: voicemails.every,
         lookback: voicemails.lookback,
         first_run,
@@ -330,7 +330,9 @@ async fn maintain(store: Arc<dyn Store>, metrics: Arc<Metrics>, clock: Clock, ke
         loop {
             match store.backlog(clock.moment()).await {
                 Ok(backlog) => {
-                    backlog.iter().for_each(|lane| metrics.backlog(&lane.channel, lane.pending, lane.overdue));
+                    for lane in backlog {
+                        metrics.backlog(&lane.channel, lane.pending, lane.overdue);
+                    }
                 }
                 Err(error) => tracing::error!(%error, "the outbox cannot be measured"),
             }

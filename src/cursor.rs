@@ -46,7 +46,7 @@ impl Cursor {
     pub fn head_from(&self, now: Timestamp, lookback: Duration) -> Timestamp {
         match self.read_at {
             // A clock that was set back must not move the window into the future.
-            Some(read_at) if self.within_reach(read_at, now) => back(read_at.min(now), lookback),
+            Some(read_at) if within_reach(read_at, now) => back(read_at.min(now), lookback),
             _ => back(now, lookback),
         }
     }
@@ -55,7 +55,7 @@ impl Cursor {
     /// did not reach.
     pub fn advance(&mut self, read_at: Timestamp, lookback: Duration) {
         if let Some(last) = self.read_at
-            && !self.within_reach(last, read_at)
+            && !within_reach(last, read_at)
         {
             let from = back(last, lookback).max(back(read_at, OLDEST));
             let to = back(read_at, lookback);
@@ -83,10 +83,10 @@ impl Cursor {
             }
         }
     }
+}
 
-    fn within_reach(&self, last: Timestamp, now: Timestamp) -> bool {
-        Duration::try_from(now.duration_since(last)).unwrap_or_default() <= REACH
-    }
+fn within_reach(last: Timestamp, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(last)).unwrap_or_default() <= REACH
 }
 
 /// `now` less `span`, or the beginning of time.

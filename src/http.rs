@@ -114,6 +114,7 @@ impl Answer {
 ///
 /// # Errors
 /// [`HttpError`] when no answer came, or it broke off before the limit.
+#[expect(clippy::disallowed_methods, reason = "this file is the one sender, and takes the URL out of errors")]
 pub async fn exchange(request: RequestBuilder, limit: usize, timeout: Duration) -> Result<Answer, HttpError> {
     tokio::time::timeout(timeout, async {
         let response = request.send().await.map_err(HttpError::from_reqwest)?;

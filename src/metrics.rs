@@ -223,7 +223,7 @@ impl Metrics {
         self.degraded.get_or_create(&ChannelLabels { channel: channel.to_owned() }).inc();
     }
 
-    /// The text that Prometheus reads (OpenMetrics 1.0).
+    /// The text that Prometheus reads (`OpenMetrics` 1.0).
     pub fn encode(&self) -> String {
         let mut buffer = String::new();
         // Writing into a String cannot fail.

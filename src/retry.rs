@@ -70,7 +70,7 @@ mod tests {
     fn waits_grow_by_the_multiplier_up_to_the_cap() {
         let policy = Policy { jitter: 0.0, ..Policy::default() };
         let waits: Vec<_> = (1..=9).map(|attempts| policy.wait(attempts, 0.5).as_secs_f64()).collect();
-        assert_eq!(waits, [5.0, 12.5, 31.25, 78.125, 195.312_5, 488.281_25, 1220.703_125, 1800.0, 1800.0]);
+        assert_eq!(waits, [5.0, 12.5, 31.25, 78.125, 195.312_5, 488.281_25, 1_220.703_125, 1800.0, 1800.0]);
         assert_eq!(policy.wait(u32::MAX, 0.5), policy.max);
     }
 

@@ -72,12 +72,11 @@ fn outcome(answer: &Answer, retry_after: Option<Duration>) -> Outcome {
     let word = body.trim();
     if answer.status.is_success() {
         // An incoming webhook answers the two letters; a JSON answer that is not ok is a refusal under a 200.
-        return match word.contains("\"ok\":false") {
-            false => Outcome::Delivered,
-            true => {
-                Outcome::Permanent(Failure::new(FailureKind::Rejected, format!("Slack refuses the message: {word}")))
-            }
-        };
+        if word.contains("\"ok\":false") {
+            let text = format!("Slack refuses the message: {word}");
+            return Outcome::Permanent(Failure::new(FailureKind::Rejected, text));
+        }
+        return Outcome::Delivered;
     }
     let kind = match word {
         // The message is wrong; the next one may be right.
@@ -105,9 +104,8 @@ fn outcome(answer: &Answer, retry_after: Option<Duration>) -> Outcome {
     };
     let failure = Failure::new(kind, format!("Slack answers HTTP {}: {word}", answer.status.as_u16()));
     match (kind, answer.status.as_u16()) {
-        (FailureKind::Rejected, _) => Outcome::Permanent(failure),
         // Contract section 4: 404 and 410 are dead at once, whatever the words.
-        (FailureKind::Unauthorized, 404 | 410) => Outcome::Permanent(failure),
+        (FailureKind::Rejected, _) | (_, 404 | 410) => Outcome::Permanent(failure),
         _ => Outcome::RetryAfter { failure, wait: retry_after },
     }
 }

@@ -20,6 +20,7 @@ mod run;
 /// Tells the right people once, promptly, about missed calls and unheard voicemails of a Bulutsantralim cloud PBX.
 #[derive(Debug, Parser)]
 #[command(name = "ringback", version, max_term_width = 100)]
+#[expect(clippy::doc_markdown, reason = "these texts are the help, where backticks would be shown")]
 struct Args {
     /// The configuration file [default: $RINGBACK_CONFIG, ./config.yaml or /etc/ringback/config.yaml, whichever is
     /// first]

@@ -154,20 +154,21 @@ impl Watcher {
     /// Reads the newest window once, and of the rest what the budget allows without waiting. Returns whether the newest
     /// window was read.
     pub async fn once(&mut self) -> bool {
-        let read = self.take(Step::Head).await;
-        while read {
-            self.agenda.head = Duration::MAX;
-            self.agenda.confirm = None;
-            match self.next_step_of(self.agenda) {
-                Step::Wait(_) | Step::Head => break,
+        if !self.take(Step::Head).await {
+            return false;
+        }
+        loop {
+            let gaps = !self.cursor.gaps.is_empty();
+            match self.next_step_of(Agenda { head: Duration::MAX, confirm: None, gaps, ..self.agenda }) {
+                Step::Head | Step::Wait(_) => return true,
+                // What fails here is left to the next time.
                 step => {
                     if !self.take(step).await {
-                        break;
+                        return true;
                     }
                 }
             }
         }
-        read
     }
 
     fn next_step(&self) -> Step {
