@@ -40,7 +40,8 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
     parse(&file, &bytes, path.parent().unwrap_or(Path::new("")), env)
 }
 
-/// Reads a configuration from memory. `file_name` is what problems call it; relative paths in it start at `base`.
+/// Reads a configuration from memory. `file_name` is what problems call it; relative paths in it start at `base`, but
+/// for `store.path`: data belongs where the daemon runs, not beside its configuration.
 /// Touches nothing but the files that `…_file` keys name.
 ///
 /// # Errors

@@ -191,11 +191,11 @@ fn a_lone_placeholder_may_be_a_number_a_truth_value_or_nothing() {
 }
 
 #[test]
-fn relative_paths_start_at_the_folder_of_the_file() {
+fn relative_paths_start_at_the_folder_of_the_file_and_that_of_the_store_where_ringback_was_started() {
     let config = parsed(&minimal_and("templates: ./mine\nstore: {path: ../data}\n")).unwrap();
     assert_eq!(config.templates.as_deref(), Some(Path::new("/etc/ringback/mine")));
-    assert_eq!(config.store.path, Path::new("/etc/ringback/../data"));
-    assert_eq!(parsed(MINIMAL).unwrap().store.path, Path::new("/etc/ringback/ringback-data"));
+    assert_eq!(config.store.path, Path::new("../data"));
+    assert_eq!(parsed(MINIMAL).unwrap().store.path, Path::new("./ringback-data"));
 }
 
 #[test]
