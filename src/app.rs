@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{Channel, email, slack, webhook};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::{self, ChannelKind, Config};
 use crate::cursor::back;
 use crate::dispatch::{self, Lane};
@@ -102,8 +102,10 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let health = Arc::new(Health::default());
         let router = Arc::new(Router::new(enabled_routes(config)));
-        let client =
-            http::client(config.delivery.concurrency).map_err(|error| StartError::Config(error.to_string()))?;
+        let lanes: Vec<_> = config.channels.iter().filter(|channel| channel.common.enabled).collect();
+        let settings: Vec<_> = lanes.iter().map(|channel| lane_settings(config, channel)).collect();
+        let connections = settings.iter().map(|lane| lane.concurrency).max().unwrap_or(1);
+        let client = http::client(connections).map_err(|error| StartError::Config(error.to_string()))?;
         let mut minters = HashMap::new();
         let mut watchers = Vec::new();
         for account in &config.accounts {
@@ -111,7 +113,10 @@ impl App {
             minters.insert(account.name.clone(), (Arc::clone(&pbx), account.limits.recordings));
             for (kind, settings) in sources(config, account, first_run) {
                 let source = Source { account: account.name.clone(), kind };
-                health.expect(source.clone(), settings.every, clock.tick());
+                // More often than the limit allows it cannot be read.
+                let every = settings.every.max(Duration::from_secs(60) / settings.limit.max(1));
+                health.expect(source.clone(), every, clock.tick());
+                metrics.expect_source(&source);
                 let context = watch::Context {
                     pbx: Arc::clone(&pbx),
                     store: Arc::clone(&store),
@@ -130,12 +135,12 @@ impl App {
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
         };
-        let lanes = config
-            .channels
-            .iter()
-            .filter(|channel| channel.common.enabled)
-            .map(|channel| {
-                let settings = lane_settings(config, channel);
+        warn_of_parked(store.as_ref(), &settings, clock.moment()).await?;
+        let lanes = lanes
+            .into_iter()
+            .zip(settings)
+            .map(|(channel, settings)| {
+                health.expect_lane(settings.name.clone());
                 let built = build_channel(channel, &settings, client.clone())?;
                 Ok(Lane::new(settings, built, context.clone()))
             })
@@ -206,6 +211,20 @@ impl App {
         let pending = rest.iter().filter(|delivery| delivery.state == State::Pending).count();
         Ok(Rest { unread: read.iter().filter(|read| !**read).count(), pending, dead: rest.len() - pending })
     }
+}
+
+/// Deliveries to channels that are gone, or switched off, wait: they are neither sent nor forgotten.
+async fn warn_of_parked(store: &dyn Store, lanes: &[dispatch::Settings], now: Moment) -> Result<(), StoreError> {
+    for waiting in store.backlog(now).await? {
+        if waiting.pending > 0 && lanes.iter().all(|lane| lane.name != waiting.channel) {
+            tracing::warn!(
+                channel = waiting.channel,
+                deliveries = waiting.pending,
+                "deliveries wait for a channel that is not configured, or not enabled; they are sent when it is again"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The renderer of a configuration.
@@ -327,6 +346,14 @@ async fn listen(address: Option<&str>) -> Result<Option<TcpListener>, StartError
 async fn maintain(store: Arc<dyn Store>, metrics: Arc<Metrics>, clock: Clock, keep: Duration, stop: CancellationToken) {
     let work = async {
         let mut prune_at = clock.tick();
+        match store.list(&|delivery| matches!(delivery.state, State::Dead { .. })).await {
+            Ok(dead) => {
+                for delivery in dead {
+                    metrics.died(&delivery.channel);
+                }
+            }
+            Err(error) => tracing::error!(%error, "dead deliveries cannot be counted"),
+        }
         loop {
             match store.backlog(clock.moment()).await {
                 Ok(backlog) => {

@@ -108,7 +108,7 @@ impl UnderWay {
 impl Lane {
     /// Makes the lane of a channel.
     pub fn new(settings: Settings, channel: Arc<dyn Channel>, context: Context) -> Self {
-        context.metrics.paused(&settings.name, false);
+        context.metrics.expect_channel(&settings.name);
         Self { settings, channel, context, paused_until: Duration::ZERO, refusals: 0, next_turn: Duration::ZERO }
     }
 
@@ -187,12 +187,11 @@ impl Lane {
     }
 
     fn free(&self, work: &UnderWay, now: Duration) -> usize {
+        // A receiver that has refused us is tried with one message, not with all of them.
+        let concurrency = if self.refusals > 0 { 1 } else { self.settings.concurrency };
         // Twice the concurrency: half of it may be waiting for the disk.
-        let slots = self
-            .settings
-            .concurrency
-            .saturating_sub(work.attempts.len())
-            .min((2 * self.settings.concurrency).saturating_sub(work.claims()));
+        let slots =
+            concurrency.saturating_sub(work.attempts.len()).min((2 * concurrency).saturating_sub(work.claims()));
         match self.settings.rate {
             None => slots,
             Some(_) if self.next_turn <= now => slots.min(1),
@@ -319,6 +318,7 @@ impl Lane {
             }
             State::Dead { .. } => {
                 self.context.metrics.attempt(name, "dead");
+                self.context.metrics.died(name);
                 tracing::error!(
                     delivery = %delivery.id, channel = name, attempts = delivery.attempts, kind, why,
                     "given up: this message will not be sent unless somebody asks for it"

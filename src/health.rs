@@ -1,11 +1,11 @@
 //! Whether everything moves: what `/readyz` says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::store::{Source, Store};
+use crate::store::{Backlog, Source, Store};
 use crate::units::format_duration;
 
 /// A due delivery that nobody has taken for so long is overdue: a channel is paused, or its lane has stopped.
@@ -15,6 +15,7 @@ const OVERDUE: Duration = Duration::from_secs(120);
 #[derive(Debug, Default)]
 pub struct Health {
     sources: Mutex<HashMap<Source, Reading>>,
+    lanes: Mutex<HashSet<String>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,11 @@ impl Health {
     /// A source is going to be read `every` so often; `now` counts as its first reading.
     pub fn expect(&self, source: Source, every: Duration, now: Duration) {
         self.lock().insert(source, Reading { every, last: now });
+    }
+
+    /// A channel is going to be delivered to: what is overdue for others waits for a configuration, not for a lane.
+    pub fn expect_lane(&self, channel: String) {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).insert(channel);
     }
 
     /// A source was read, from tick `at` on.
@@ -50,9 +56,13 @@ impl Health {
             }
         }
         match store.backlog(now).await {
-            Ok(backlog) => reasons.extend(backlog.iter().filter(|lane| lane.overdue > OVERDUE).map(|lane| {
-                format!("channel `{}`: a delivery is overdue since {}", lane.channel, whole_seconds(lane.overdue))
-            })),
+            Ok(backlog) => {
+                let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+                let overdue = |lane: &&Backlog| lane.overdue > OVERDUE && lanes.contains(&lane.channel);
+                reasons.extend(backlog.iter().filter(overdue).map(|lane| {
+                    format!("channel `{}`: a delivery is overdue since {}", lane.channel, whole_seconds(lane.overdue))
+                }));
+            }
             Err(error) => reasons.push(format!("store not readable: {error}")),
         }
         reasons.sort_unstable();

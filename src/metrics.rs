@@ -157,6 +157,30 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Shows what is going to be counted of a source from the start, as zero: a rate needs a first value.
+    pub fn expect_source(&self, source: &Source) {
+        let account = source.account.clone();
+        let labels = SourceLabels { account: account.clone(), source: source.kind.as_str() };
+        self.polls.get_or_create(&PollLabels { account, source: source.kind.as_str(), outcome: "ok" });
+        self.poll_duration.get_or_create(&labels);
+        self.last_success.get_or_create(&labels);
+        self.malformed.get_or_create(&labels);
+        let (account, event) = (source.account.clone(), source.kind.first_event());
+        self.events.get_or_create(&EventLabels { account: account.clone(), r#type: event.as_str() });
+        self.recording_urls.get_or_create(&AccountOutcome { account, outcome: "minted" });
+    }
+
+    /// Shows what is going to be counted of a channel from the start.
+    pub fn expect_channel(&self, channel: &str) {
+        let labels = ChannelLabels { channel: channel.to_owned() };
+        self.deliveries.get_or_create(&ChannelOutcome { channel: channel.to_owned(), outcome: "delivered" });
+        self.latency.get_or_create(&labels);
+        self.degraded.get_or_create(&labels);
+        self.backlog(channel, 0, Duration::ZERO);
+        self.dead(channel, 0);
+        self.paused(channel, false);
+    }
+
     /// A read of the PBX has ended; `at` is when it began.
     pub fn poll(&self, source: &Source, outcome: &'static str, took: Duration, at: Timestamp) {
         let account = source.account.clone();
@@ -206,6 +230,11 @@ impl Metrics {
     pub fn dead(&self, channel: &str, dead: usize) {
         let state = ChannelState { channel: channel.to_owned(), state: "dead" };
         self.outbox.get_or_create(&state).set(i64::try_from(dead).unwrap_or(i64::MAX));
+    }
+
+    /// One more delivery of a channel is dead.
+    pub fn died(&self, channel: &str) {
+        self.outbox.get_or_create(&ChannelState { channel: channel.to_owned(), state: "dead" }).inc();
     }
 
     /// Whether a channel waits as a whole.

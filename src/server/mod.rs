@@ -15,6 +15,9 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
+/// A client that is slow to read must not hold up the stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the server shows.
 #[derive(Clone)]
 pub struct Context {
@@ -35,8 +38,16 @@ pub async fn serve(listener: TcpListener, context: Context, stop: CancellationTo
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(context);
-    // Serving ends with the process; an error here is one of accepting, which axum waits out by itself.
-    let _ = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let given_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_PATIENCE).await;
+    };
+    tokio::select! {
+        // An error here is one of accepting, which axum waits out by itself.
+        _ = server => {}
+        () = given_up => {}
+    }
 }
 
 async fn ready(State(context): State<Context>) -> impl IntoResponse {
