@@ -225,6 +225,12 @@ impl Event {
     pub fn is_open(&self) -> bool {
         matches!(self.standing, Standing::Waiting | Standing::Announced { .. })
     }
+
+    /// Whether nobody has to act any more. That it was watched for long enough is no such reason: who has not been told
+    /// yet still is.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.standing, Standing::Closed { by, .. } if by != Closed::Expired)
+    }
 }
 
 /// How far an event's story has come.
