@@ -128,7 +128,7 @@ fn change(known: &Event, record: &Record, now: Timestamp) -> Option<Event> {
         event.standing = Standing::Closed { at: now, by };
     } else if event.standing == Standing::Waiting && record.kind == Kind::Call {
         // A call that was seen before its last leg ended grows until it is announced.
-        event.ended_at = event.ended_at.max(record.end());
+        event.ended_at = event.ended_at.max(record.end_since(event.started_at));
         event.duration = event.duration.max(record.duration);
         event.result.clone_from(&record.result);
     }
