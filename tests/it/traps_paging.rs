@@ -115,7 +115,10 @@ async fn legs_of_one_call_on_both_sides_of_a_page_boundary_are_told_once() {
     office.once().await;
     office.clock.advance(MINUTE);
     for leg in 0..2 {
-        office.pbx.add_call(SimCall { destination_number: format!("902129876543 (100{leg})"), ..call("legs".into(), &office, 500) });
+        office.pbx.add_call(SimCall {
+            destination_number: format!("902129876543 (100{leg})"),
+            ..call("legs".into(), &office, 500)
+        });
     }
     office.clock.advance(SECOND);
     for n in 0..99 {

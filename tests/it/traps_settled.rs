@@ -33,7 +33,9 @@ fn nothing() -> Vec<String> {
 async fn a_call_that_waited_45_minutes_in_a_queue_is_told_though_later_calls_were_told_before() {
     let office = office(PbxOptions::default()).await;
     office.clock.advance(10 * MINUTE);
-    office.pbx.add_call(SimCall { caller_number: "02121112233".into(), ..SimCall::missed("short", office.now(), MINUTE) });
+    office
+        .pbx
+        .add_call(SimCall { caller_number: "02121112233".into(), ..SimCall::missed("short", office.now(), MINUTE) });
     minutes_pass(&office, 3).await;
     assert_eq!(office.told(), ["call.missed short"]);
     office.clock.advance(32 * MINUTE);
@@ -168,8 +170,9 @@ async fn what_a_pbx_without_filters_lists_besides_missed_calls_is_not_told() {
     office.clock.advance(MINUTE);
     use ringback::sim::pbx::Direction;
     office.pbx.add_call(SimCall::answered("answered", office.now(), MINUTE));
-    for (n, direction) in
-        [Direction::Outbound, Direction::OutboundApi, Direction::OutboundIvr, Direction::Internal].into_iter().enumerate()
+    for (n, direction) in [Direction::Outbound, Direction::OutboundApi, Direction::OutboundIvr, Direction::Internal]
+        .into_iter()
+        .enumerate()
     {
         let call = SimCall::missed(format!("other-{n}"), office.now(), 20 * SECOND);
         office.pbx.add_call(SimCall { direction, caller_number: "1014 (902129510292)".into(), ..call });
@@ -224,7 +227,9 @@ async fn a_call_whose_transfer_was_answered_under_another_uuid_is_not_told() {
 async fn a_caller_who_calls_again_within_the_grace_and_is_answered_is_not_told() {
     let office = office(PbxOptions::default()).await;
     office.miss("first");
-    office.pbx.add_call(SimCall { caller_number: "02121112233".into(), ..SimCall::missed("other", office.now(), SECOND) });
+    office
+        .pbx
+        .add_call(SimCall { caller_number: "02121112233".into(), ..SimCall::missed("other", office.now(), SECOND) });
     office.clock.advance(40 * SECOND);
     // The same number in another notation.
     let again = SimCall::answered("again", office.now(), 15 * SECOND);
@@ -270,7 +275,10 @@ async fn a_call_of_less_than_min_wait_is_not_told() {
     office.once().await;
     office.clock.advance(MINUTE);
     office.miss_after("wrong-number", SECOND);
-    office.pbx.add_call(SimCall { caller_number: "02121112233".into(), ..SimCall::missed("meant", office.now(), 3 * SECOND) });
+    office.pbx.add_call(SimCall {
+        caller_number: "02121112233".into(),
+        ..SimCall::missed("meant", office.now(), 3 * SECOND)
+    });
     minutes_pass(&office, 3).await;
     assert_eq!(office.told(), ["call.missed meant"]);
 }
