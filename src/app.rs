@@ -157,6 +157,11 @@ impl App {
         })
     }
 
+    /// The store that everything is kept in.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
     /// Runs until `stop`, then ends in order: the watchers at once, the lanes within ten seconds.
     ///
     /// # Errors

@@ -168,9 +168,15 @@ pub struct Record {
 impl Record {
     /// The end of the call, as well as it is known.
     pub fn end(&self) -> Timestamp {
-        self.ended_at.unwrap_or_else(|| {
+        self.end_since(self.started_at)
+    }
+
+    /// The same for a call that is known to have begun at `started_at`: a row without any stamp is dated by when it was
+    /// read, anew each time. An end before the start is a broken stamp, which would make a call of today one of long ago.
+    pub fn end_since(&self, started_at: Timestamp) -> Timestamp {
+        self.ended_at.filter(|ended_at| *ended_at >= started_at).unwrap_or_else(|| {
             let length = jiff::SignedDuration::from_secs(self.duration.unwrap_or(0).into());
-            self.started_at.saturating_add(length).unwrap_or(self.started_at)
+            started_at.saturating_add(length).unwrap_or(started_at)
         })
     }
 
@@ -224,6 +230,12 @@ impl Event {
     /// Whether somebody still has to act: announced or about to be, and neither returned nor heard.
     pub fn is_open(&self) -> bool {
         matches!(self.standing, Standing::Waiting | Standing::Announced { .. })
+    }
+
+    /// Whether nobody has to act any more. That it was watched for long enough is no such reason: who has not been told
+    /// yet still is.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.standing, Standing::Closed { by, .. } if by != Closed::Expired)
     }
 }
 

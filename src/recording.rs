@@ -23,8 +23,12 @@ const LIFE: Duration = Duration::from_secs(3600);
 /// A URL is shared until it is this old: the receiver then still has half of its hour, and the attempt some minutes.
 const SHARED: Duration = Duration::from_secs(25 * 60);
 
-/// A recording may not be ready when its call is: asked again after this, as long as the deadline allows.
+/// A recording may not be ready when its call is: asked again after this, then after twice as long, as the deadline
+/// allows. Few enough tries to leave the others of that minute some of the budget.
 const NOT_READY: Duration = Duration::from_secs(10);
+
+/// What a request may take when the message is late already.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// A minted URL.
 #[derive(Debug, Clone)]
@@ -72,7 +76,15 @@ impl Recordings {
     pub async fn link(&self, event: &Event, deadline: Duration) -> Option<Link> {
         let account = self.accounts.get(&event.account)?;
         let cell = account.cell(event.id, self.clock.tick());
-        let mut minted = cell.lock().await;
+        // The channel that mints for all may have a later deadline than this message.
+        let mut minted = tokio::select! {
+            biased;
+            minted = cell.lock() => minted,
+            () = self.clock.sleep_until(deadline) => {
+                self.metrics.recording_url(&event.account, "not_ready");
+                return None;
+            }
+        };
         if let Some(known) = &*minted
             && self.clock.tick().saturating_sub(known.at) <= SHARED
         {
@@ -86,23 +98,33 @@ impl Recordings {
     }
 
     async fn mint(&self, account: &Account, event: &Event, deadline: Duration) -> (Option<Link>, &'static str) {
+        let mut pause = NOT_READY;
         loop {
             let Some(slot) = account.reserve(self.clock.tick(), deadline) else { return (None, "no_budget") };
             self.clock.sleep_until(slot).await;
-            let asked_at = self.clock.now();
-            let answer = match event.kind {
-                Kind::Call => account.pbx.recording_url(&event.uuid, asked_at).await,
-                Kind::Voicemail => account.pbx.voicemail_url(&event.uuid, asked_at).await,
+            let asked_at = self.clock.moment();
+            let ask = async {
+                match event.kind {
+                    Kind::Call => account.pbx.recording_url(&event.uuid, asked_at.at).await,
+                    Kind::Voicemail => account.pbx.voicemail_url(&event.uuid, asked_at.at).await,
+                }
+            };
+            let patience = if deadline > asked_at.tick { deadline } else { asked_at.tick + ANSWER };
+            let answer = tokio::select! {
+                answer = ask => answer,
+                () = self.clock.sleep_until(patience) => return (None, "not_ready"),
             };
             let again = match answer {
-                Ok(url) => return (Some(Link { url, expires_at: ahead(asked_at, LIFE) }), "minted"),
+                Ok(url) => return (Some(Link { url, expires_at: ahead(asked_at.at, LIFE) }), "minted"),
                 Err(PbxError::RateLimited { wait }) => {
                     let until = self.clock.tick() + wait.unwrap_or(Duration::from_secs(30));
                     account.lock_budget().exhaust(until);
                     until
                 }
                 Err(PbxError::NotFound | PbxError::Unreachable(_) | PbxError::Trouble { .. }) => {
-                    self.clock.tick() + NOT_READY
+                    let again = self.clock.tick() + pause;
+                    pause *= 2;
+                    again
                 }
                 Err(error) => {
                     tracing::warn!(event = %event.id, account = event.account, %error, "no recording URL");

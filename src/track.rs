@@ -128,7 +128,7 @@ fn change(known: &Event, record: &Record, now: Timestamp) -> Option<Event> {
         event.standing = Standing::Closed { at: now, by };
     } else if event.standing == Standing::Waiting && record.kind == Kind::Call {
         // A call that was seen before its last leg ended grows until it is announced.
-        event.ended_at = event.ended_at.max(record.end());
+        event.ended_at = event.ended_at.max(record.end_since(event.started_at));
         event.duration = event.duration.max(record.duration);
         event.result.clone_from(&record.result);
     }
@@ -157,20 +157,33 @@ pub fn expired(event: &Event, now: Timestamp, rules: &Rules) -> bool {
     event.is_open() && event.standing != Standing::Waiting && ahead(event.ended_at, rules.follow_up) < now
 }
 
+/// Whether what a slow read `staged` is older news than what is `stored`: others have decided meanwhile.
+pub fn overtaken(staged: &Event, stored: &Event) -> bool {
+    let reached = |event: &Event| match event.standing {
+        Standing::Waiting => 0,
+        Standing::Announced { .. } => 1,
+        Standing::Quiet { .. } | Standing::Closed { .. } => 2,
+    };
+    reached(stored) > reached(staged)
+}
+
 /// Closes `event`.
 pub fn close(event: &Event, by: Closed, now: Timestamp) -> Event {
     Event { standing: Standing::Closed { at: now, by }, ..event.clone() }
 }
 
-/// Whether a later `answered` call of the same person settles the open `event`: they called again and were answered.
-pub fn reached_later(event: &Event, answered: &Record) -> bool {
-    event.kind == Kind::Call
-        && event.is_open()
-        && answered.answered()
-        && answered.direction == Direction::Inbound
-        && answered.started_at >= event.started_at
-        && answered.uuid != event.uuid
-        && same_person(event.caller.number.as_ref(), answered.caller.number.as_ref())
+/// What another row of the PBX's list makes of the open `event`: a leg of the same call that was answered, or a later
+/// call of the same person that was answered or returned. Whoever was reached need not be called back.
+pub fn reached(event: &Event, other: &Record) -> Option<Closed> {
+    if event.kind != Kind::Call || !event.is_open() || other.direction != Direction::Inbound {
+        None
+    } else if other.uuid == event.uuid {
+        other.answered().then_some(Closed::Answered)
+    } else {
+        let later = other.started_at >= event.started_at && (other.answered() || other.return_uuid.is_some());
+        (later && same_person(event.caller.number.as_ref(), other.caller.number.as_ref()))
+            .then_some(Closed::CallerReached)
+    }
 }
 
 /// Whether the return of `returned` settles the open `event` too: an earlier call of the same person.

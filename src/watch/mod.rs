@@ -231,9 +231,7 @@ impl Watcher {
             Trouble::Pbx(PbxError::Auth { .. }) => {
                 doubled.max(Duration::from_secs(60)).min(LONGEST_REFUSAL.max(self.settings.every))
             }
-            Trouble::Pbx(PbxError::RateLimited { wait }) => {
-                wait.unwrap_or(Duration::from_secs(30)).min(Duration::from_secs(3600))
-            }
+            Trouble::Pbx(PbxError::RateLimited { wait }) => rate_limit_wait(*wait),
             Trouble::Pbx(_) | Trouble::Store(_) => doubled.min(LONGEST_BACKOFF.max(self.settings.every)),
         };
         match (trouble, step) {
@@ -268,7 +266,7 @@ impl Watcher {
             let page = self.page(walk.ask, walk.page).await?;
             let news = self.stage(&mut walk, &page).await?;
             walk.late_news |= news && walk.page > 1;
-            let more = walk.turn(page.rows, page.total_pages, &page.uuids);
+            let more = walk.turn(&page);
             if !more || !(news || self.deep || self.confirms_further(&walk)) {
                 break;
             }
@@ -284,15 +282,18 @@ impl Watcher {
     /// One page of the wider read. It is begun anew when the last one is through.
     async fn follow_up(&mut self, now: Timestamp) -> Result<(), Trouble> {
         let mut walk = match self.follow_up.take() {
-            Some(walk) => walk,
+            Some(mut walk) => {
+                self.drop_overtaken(&mut walk).await?;
+                walk
+            }
             None => Walk::new(self.wider_ask(now), now),
         };
         let page = self.page(walk.ask, walk.page).await?;
         let more = if walk.ask.unsettled {
             self.stage(&mut walk, &page).await?;
-            walk.turn(page.rows, page.total_pages, &page.uuids)
+            walk.turn(&page)
         } else {
-            let more = walk.turn(page.rows, page.total_pages, &page.uuids);
+            let more = walk.turn(&page);
             self.stage_reached(&mut walk, &page.records, now);
             more
         };
@@ -335,12 +336,15 @@ impl Watcher {
         let Some(window) = self.cursor.next_gap() else { return Ok(()) };
         let ask = Ask { from: window.from, to: Some(window.to), unsettled: true };
         let mut walk = match self.catch_up.take() {
-            Some(walk) if walk.ask == ask => walk,
+            Some(mut walk) if walk.ask == ask => {
+                self.drop_overtaken(&mut walk).await?;
+                walk
+            }
             _ => Walk::new(ask, now),
         };
         let page = self.page(walk.ask, walk.page).await?;
         self.stage(&mut walk, &page).await?;
-        if walk.turn(page.rows, page.total_pages, &page.uuids) {
+        if walk.turn(&page) {
             self.catch_up = Some(walk);
             return Ok(());
         }
@@ -351,6 +355,18 @@ impl Watcher {
             account = self.source.account, source = self.source.kind.as_str(),
             from = %window.from, to = %window.to, windows_left = self.cursor.gaps.len(), "caught up with a pause"
         );
+        Ok(())
+    }
+
+    /// A read that goes on over several steps has staged what it found before the other steps: what they have decided
+    /// since then stands.
+    async fn drop_overtaken(&self, walk: &mut Walk) -> Result<(), StoreError> {
+        let ids: Vec<EventId> = walk.staged.keys().copied().collect();
+        for stored in self.context.store.events(&ids).await?.into_iter().flatten() {
+            if walk.staged.get(&stored.id).is_some_and(|staged| track::overtaken(staged, &stored)) {
+                walk.staged.remove(&stored.id);
+            }
+        }
         Ok(())
     }
 
@@ -455,36 +471,39 @@ impl Watcher {
         }
     }
 
-    /// Open calls whose caller was answered later are settled.
+    /// Open calls whose caller was reached later, or that another leg has answered, are settled.
     fn stage_reached(&self, walk: &mut Walk, records: &[Record], now: Timestamp) {
         for event in self.open.values() {
-            if records.iter().any(|record| track::reached_later(event, record)) {
-                walk.staged.insert(event.id, track::close(event, Closed::CallerReached, now));
+            if let Some(by) = records.iter().find_map(|record| track::reached(event, record)) {
+                walk.staged.insert(event.id, track::close(event, by, now));
             }
         }
     }
 
-    /// Before calls are announced: whether their callers have called again and were answered. Only with requests to
-    /// spare; a busy budget announces without asking.
-    async fn answered_since(&mut self, from: Timestamp) -> Vec<Record> {
+    /// Before calls are announced: whether another leg of them was answered, or their callers were reached later. Only
+    /// with requests to spare; a busy budget announces without asking.
+    async fn settling_since(&mut self, from: Timestamp) -> Vec<Record> {
         let mut walk = Walk::new(Ask { from, to: None, unsettled: false }, self.context.clock.now());
-        let mut answered = Vec::new();
+        let mut settling = Vec::new();
         while self.budget.free(self.context.clock.tick()) >= 2.min(self.settings.limit) {
             match self.page(walk.ask, walk.page).await {
                 Ok(page) => {
-                    let more = walk.turn(page.rows, page.total_pages, &page.uuids);
-                    answered.extend(walk::answered(page.records));
+                    let more = walk.turn(&page);
+                    settling.extend(walk::settling(page.records));
                     if !more {
                         break;
                     }
                 }
                 Err(error) => {
+                    if let PbxError::RateLimited { wait } = error {
+                        self.budget.exhaust(self.context.clock.tick() + rate_limit_wait(wait));
+                    }
                     tracing::debug!(account = self.source.account, %error, "answered calls could not be read");
                     break;
                 }
             }
         }
-        answered
+        settling
     }
 
     /// Announces what is due and stores it with the rest of `staged`, in one commit.
@@ -495,13 +514,14 @@ impl Watcher {
         cursor: Option<Cursor>,
     ) -> Result<(), StoreError> {
         let mut events: Vec<Event> = staged.into_iter().map(|(_, event)| event).collect();
+        self.settle_with_returned(&mut events, self.context.clock.now());
         let due = |event: &Event| {
             event.standing == Standing::Waiting && track::announce_at(event, &self.settings.rules) <= read_at
         };
         let oldest_due = events.iter().filter(|event| due(event)).map(|event| event.started_at).min();
         if let (Kind::Call, Some(from)) = (self.source.kind, oldest_due) {
-            let answered = self.answered_since(from).await;
-            self.settle_before_announcing(&mut events, &answered).await?;
+            let settling = self.settling_since(from).await;
+            self.settle_before_announcing(&mut events, &settling).await?;
         }
         let now = self.context.clock.moment();
         let mut batch =
@@ -517,7 +537,6 @@ impl Watcher {
                 batch.events.push(event);
             }
         }
-        self.settle_with_returned(&mut batch.events, now.at);
         if !batch.is_empty() {
             let events = batch.events.clone();
             self.context.store.commit(batch, now).await?;
@@ -535,8 +554,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// Waiting calls whose caller was answered meanwhile, or has left a voicemail in the same call, are not announced.
-    async fn settle_before_announcing(&self, events: &mut [Event], answered: &[Record]) -> Result<(), StoreError> {
+    /// Waiting calls whose caller was reached meanwhile, or has left a voicemail in the same call, are not announced.
+    async fn settle_before_announcing(&self, events: &mut [Event], settling: &[Record]) -> Result<(), StoreError> {
         let now = self.context.clock.now();
         let voicemail = EventType::VoicemailNew;
         let ids: Vec<_> = events.iter().map(|event| EventId::derive(&event.account, voicemail, &event.uuid)).collect();
@@ -545,8 +564,8 @@ impl Watcher {
             if event.standing != Standing::Waiting {
                 continue;
             }
-            if answered.iter().any(|record| track::reached_later(event, record)) {
-                *event = track::close(event, Closed::CallerReached, now);
+            if let Some(by) = settling.iter().find_map(|record| track::reached(event, record)) {
+                *event = track::close(event, by, now);
             } else if voicemail.is_some_and(|voicemail| !matches!(voicemail.standing, Standing::Quiet { .. })) {
                 *event = track::close(event, Closed::Voicemail, now);
             }
@@ -565,7 +584,7 @@ impl Watcher {
             return;
         }
         let reached = |event: &Event| returned.iter().any(|returned| track::reached_with(event, returned));
-        for event in events.iter_mut().filter(|event| event.standing == Standing::Waiting) {
+        for event in events.iter_mut() {
             if reached(event) {
                 *event = track::close(event, Closed::CallerReached, now);
             }
@@ -647,6 +666,11 @@ impl Watcher {
             .collect();
         if expired.is_empty() { Ok(()) } else { self.commit(expired, now, None).await }
     }
+}
+
+/// The vendor names no wait with a 429; when it does, it is kept to, within reason.
+fn rate_limit_wait(named: Option<Duration>) -> Duration {
+    named.unwrap_or(Duration::from_secs(30)).min(Duration::from_secs(3600))
 }
 
 fn outcome(result: &Result<(), Trouble>) -> &'static str {

@@ -1,15 +1,17 @@
 //! An office in a box: a PBX, a mail server, Slack and a webhook receiver on loopback, a manual clock, and ringback
 //! between them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use ringback::app::{App, Rest};
 use ringback::clock::Clock;
 use ringback::config::{self, Config};
-use ringback::sim::pbx::{PbxOptions, PbxSim, SimCall, SimVoicemail};
+use ringback::sim::pbx::{Endpoint, PbxOptions, PbxSim, Request, SimCall, SimVoicemail};
 use ringback::sim::receiver::{HttpReceiver, Kind};
 use ringback::sim::smtp::{SmtpOptions, SmtpReceiver};
+use ringback::store::Store;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,19 +36,52 @@ pub(crate) struct Office {
     pub(crate) routes: String,
     /// Inside `watch.missed_calls`.
     pub(crate) missed_calls: String,
+    /// Inside the webhook channel: begins with a comma.
+    pub(crate) crm: String,
+    /// Inside `store`: begins with a comma.
+    pub(crate) store: String,
 }
 
 /// A ringback that runs in this process.
 pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
+    store: Arc<dyn Store>,
+}
+
+/// How long a test waits for what must come, in real time: a failure ends.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ends a wait that would never end.
+pub(crate) async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("what was waited for has not come")
 }
 
 impl Running {
     /// Stops it as SIGTERM does, and waits for its end.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        self.task.await.unwrap();
+        in_time(self.task).await.unwrap();
+    }
+
+    /// Ends it in the middle of whatever it does, as SIGKILL does.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+        let store = Arc::downgrade(&self.store);
+        drop(self.store);
+        // Its parts are dropped one by one; the last one unlocks the store.
+        in_time(async {
+            while store.strong_count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// What is stored.
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
     }
 }
 
@@ -57,8 +92,16 @@ impl Office {
     }
 
     pub(crate) fn with(options: PbxOptions) -> Self {
+        Self::by(Clock::manual(MORNING.parse().unwrap()), options)
+    }
+
+    /// By another clock.
+    pub(crate) fn at(clock: Clock) -> Self {
+        Self::by(clock, PbxOptions::default())
+    }
+
+    fn by(clock: Clock, options: PbxOptions) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let clock = Clock::manual(MORNING.parse().unwrap());
         Self {
             pbx: PbxSim::start(clock.clone(), options).unwrap(),
             mail: SmtpReceiver::start(clock.clone(), SmtpOptions::default()).unwrap(),
@@ -68,6 +111,8 @@ impl Office {
             extra: String::new(),
             routes: "[{notify: [mail, slack, crm]}]".to_owned(),
             missed_calls: String::new(),
+            crm: String::new(),
+            store: String::new(),
             clock,
         }
     }
@@ -87,8 +132,8 @@ channels:
     from: Santral <santral@example.com>
     to: ofis@example.com
   - {{name: slack, type: slack, webhook_url: '{slack}', rate: 1e10}}
-  - {{name: crm, type: webhook, url: '{webhook}', secret: {secret}}}
-store: {{path: '{store}'}}
+  - {{name: crm, type: webhook, url: '{webhook}', secret: {secret}{crm}}}
+store: {{path: '{store}'{keep}}}
 http: {{listen: 'off'}}
 routes: {routes}
 {extra}
@@ -96,6 +141,8 @@ routes: {routes}
             key = self.pbx.key(),
             pbx = self.pbx.base_url(),
             missed_calls = self.missed_calls,
+            crm = self.crm,
+            keep = self.store,
             host = mail.ip(),
             port = mail.port(),
             slack = self.slack.url(),
@@ -115,7 +162,8 @@ routes: {routes}
 
     /// One poll of everything and what follows from it, by a ringback that has just been started.
     pub(crate) async fn once(&self) -> Rest {
-        App::new(&self.config(), self.clock.clone()).await.unwrap().once().await.unwrap()
+        let app = App::new(&self.config(), self.clock.clone()).await.unwrap();
+        in_time(app.once()).await.unwrap()
     }
 
     /// Time passes, then [`Office::once`].
@@ -127,9 +175,65 @@ routes: {routes}
     /// A ringback that goes on running.
     pub(crate) async fn run(&self) -> Running {
         let app = App::new(&self.config(), self.clock.clone()).await.unwrap();
-        let stop = CancellationToken::new();
+        let (stop, store) = (CancellationToken::new(), app.store());
         let stopped = stop.clone();
-        Running { stop, task: tokio::spawn(async move { app.run(stopped).await.unwrap() }) }
+        Running { stop, task: tokio::spawn(async move { app.run(stopped).await.unwrap() }), store }
+    }
+
+    /// Returns when nothing moves any more until the clock does. World and ringback share the one thread of the test, so
+    /// that they have all had their turns when this one comes again; only the store's writer has a thread of its own, and
+    /// an answer of it means that it has done all that was ordered before.
+    pub(crate) async fn idle(&self, running: &Running) {
+        let mut calm = 0;
+        let mut before = self.movements();
+        while calm < 3 {
+            for _ in 0..64 {
+                tokio::task::yield_now().await;
+            }
+            in_time(running.store.ping()).await.unwrap();
+            let now = self.movements();
+            calm = if now == before { calm + 1 } else { 0 };
+            before = now;
+        }
+    }
+
+    fn movements(&self) -> (usize, usize, usize, usize, usize) {
+        let asked = [Endpoint::Cdrs, Endpoint::CdrDetail, Endpoint::Voicemails, Endpoint::RecordingUrl]
+            .map(|endpoint| self.pbx.max_in_window(endpoint, Duration::MAX));
+        let mails = self.mail.received().len();
+        (asked.iter().sum(), self.webhook.total(), self.slack.total(), mails, self.mail.connections())
+    }
+
+    /// Time passes in steps, each of which begins when everything that the one before has set off is done.
+    pub(crate) async fn pass(&self, running: &Running, time: Duration, step: Duration) {
+        self.pass_until(running, time, step, || false).await;
+    }
+
+    /// Time passes until something holds, which is looked at after each step, but no longer than `time`. Returns how long
+    /// it took; `None` when it did not come to hold.
+    pub(crate) async fn pass_until(
+        &self,
+        running: &Running,
+        time: Duration,
+        step: Duration,
+        holds: impl Fn() -> bool,
+    ) -> Option<Duration> {
+        let mut passed = Duration::ZERO;
+        self.idle(running).await;
+        while !holds() {
+            if passed >= time {
+                return None;
+            }
+            self.clock.advance(step);
+            passed += step;
+            self.idle(running).await;
+        }
+        Some(passed)
+    }
+
+    /// The requests to one endpoint so far.
+    pub(crate) fn asked(&self, endpoint: Endpoint) -> Vec<Request> {
+        self.pbx.requests().into_iter().filter(|request| request.endpoint == endpoint).collect()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -139,6 +243,11 @@ routes: {routes}
     /// A call that nobody answered has just ended.
     pub(crate) fn miss(&self, uuid: &str) {
         self.pbx.add_call(SimCall::missed(uuid, self.now(), Duration::from_secs(20)));
+    }
+
+    /// A call that began so long ago and that nobody answered has just ended.
+    pub(crate) fn miss_after(&self, uuid: &str, length: Duration) {
+        self.pbx.add_call(SimCall::missed(uuid, self.now(), length));
     }
 
     /// Somebody has just left a message.

@@ -2,4 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
 mod harness;
+mod recordings;
 mod told;
+mod traps_paging;
+mod traps_settled;
+mod traps_start;
+mod traps_time;
+mod traps_trouble;
