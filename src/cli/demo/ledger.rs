@@ -80,7 +80,7 @@ impl Ledger {
         self.delivered(Place::Mail, id);
     }
 
-    /// A request to the webhook; returns the how manieth of its id it is.
+    /// A request to the webhook; returns how many there have been with its id.
     pub(super) fn webhook(&mut self, id: &str, accepted: bool) -> u32 {
         if accepted {
             self.delivered(Place::Webhook, id);
@@ -110,11 +110,6 @@ impl Ledger {
         self.played += usize::from(sounded);
     }
 
-    /// Whether the call or voicemail has happened.
-    pub(super) fn knows(&self, uuid: &str) -> bool {
-        self.entries.iter().rev().any(|entry| entry.matter.uuid == uuid)
-    }
-
     /// Whether everything that was to be told has been.
     pub(super) fn is_complete(&self) -> bool {
         self.missing().next().is_none()
@@ -123,6 +118,12 @@ impl Ledger {
     /// How many messages were to be told at `place` and have been.
     pub(super) fn told(&self, place: Place) -> u32 {
         self.entries.iter().filter(|entry| Self::wanted(entry, place)).map(|entry| entry.told[place as usize]).sum()
+    }
+
+    /// How many calls and voicemails the PBX has listed.
+    pub(super) fn happened(&self) -> (usize, usize) {
+        let calls = self.entries.iter().filter(|entry| entry.matter.event == EventType::CallMissed).count();
+        (calls, self.entries.len() - calls)
     }
 
     /// How many matters somebody was to be told of.

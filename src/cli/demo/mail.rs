@@ -124,21 +124,12 @@ fn decode_words(text: &str) -> String {
         let end = rest.find(' ').map_or(rest.len(), |at| at.max(1));
         let (piece, next) = rest.split_at(end);
         let blanks = next.len() - next.trim_start_matches(' ').len();
-        match encoded_word(piece) {
-            Some(word) => {
-                if after_word {
-                    while bytes.last() == Some(&b' ') {
-                        bytes.pop();
-                    }
-                }
-                bytes.extend_from_slice(&word);
-                after_word = true;
-            }
-            None => {
-                bytes.extend_from_slice(piece.as_bytes());
-                after_word = false;
-            }
+        let word = encoded_word(piece);
+        if word.is_some() && after_word {
+            bytes.truncate(bytes.trim_ascii_end().len());
         }
+        after_word = word.is_some();
+        bytes.extend_from_slice(word.as_deref().unwrap_or(piece.as_bytes()));
         bytes.extend_from_slice(&next.as_bytes()[..blanks]);
         rest = &next[blanks..];
     }
@@ -165,20 +156,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mail_reads_as_it_was_written_in_every_encoding() {
+    fn a_mail_reads_as_it_was_written_in_either_encoding() {
         let text = "Cevapsız çağrı: Şükrü\n\nEşittir = işareti, uzun bir satır: ".to_owned()
             + &"ığüşöç İ ".repeat(30)
             + "\n-- \nson";
         let subject = "Cevapsız çağrı: İpek Işık 0312 123 45 67, ".repeat(4);
-        for encoding in [
-            header::ContentTransferEncoding::Base64,
-            header::ContentTransferEncoding::QuotedPrintable,
-            header::ContentTransferEncoding::EightBit,
-        ] {
-            let part = |kind, body: &str| {
-                // 8-bit lines may not be longer than 998 bytes.
-                SinglePart::builder().header(kind).header(encoding).body(body.to_owned())
-            };
+        for encoding in [header::ContentTransferEncoding::Base64, header::ContentTransferEncoding::QuotedPrintable] {
+            let part = |kind, body: &str| SinglePart::builder().header(kind).header(encoding).body(body.to_owned());
             let mail = lettre::Message::builder()
                 .from("Santral Müdürü <santral@ofis.example>".parse().unwrap())
                 .to("ofis@ofis.example".parse().unwrap())
@@ -193,7 +177,6 @@ mod tests {
             assert_eq!(letter.subject, subject.trim());
             assert!(letter.from.contains("Santral Müdürü"), "{}", letter.from);
             assert_eq!(letter.to, "ofis@ofis.example");
-            // RFC 2045 takes blanks at the end of a line for dirt of the way; the encoders write them as =20.
             assert_eq!(letter.text, text, "{encoding:?}");
         }
     }
@@ -213,6 +196,7 @@ mod tests {
     #[test]
     fn a_mail_without_parts_is_its_text_and_one_without_text_has_none() {
         assert_eq!(read(b"Subject: x\r\n\r\nhello\r\n").text, "hello\n");
+        assert_eq!(read("Content-Transfer-Encoding: 8bit\r\n\r\nşu = =41".as_bytes()).text, "şu = =41");
         assert_eq!(read(b"Content-Type: text/html\r\n\r\n<p>").text, "");
         assert_eq!(read(b"").text, "");
     }

@@ -1,5 +1,6 @@
 //! The terminal: who, when, what; nothing wider than 100 columns.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use jiff::Timestamp;
@@ -74,11 +75,11 @@ impl Screen {
         for (n, line) in wrap(headline, WIDTH - INDENT, &[' ']).iter().enumerate() {
             let first = format!("{}  {when}  ", self.painted(who.colour(), &format!("{:7}", who.name())));
             let start = if n == 0 { first } else { " ".repeat(INDENT) };
-            text.push_str(&format!("{start}{line}\n"));
+            let _ = writeln!(text, "{start}{line}");
         }
         for line in body.iter().flat_map(|line| wrap(line, WIDTH - INDENT - 2, breaks)) {
             let line = self.painted("2", &format!("│ {line}"));
-            text.push_str(&format!("{}{}\n", " ".repeat(INDENT), line.trim_end()));
+            let _ = writeln!(text, "{}{}", " ".repeat(INDENT), line.trim_end());
         }
         if !body.is_empty() {
             text.push('\n');

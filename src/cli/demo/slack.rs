@@ -15,7 +15,8 @@ pub(super) fn lines(message: &Value) -> Vec<String> {
     for block in message["blocks"].as_array().into_iter().flatten() {
         match block["type"].as_str() {
             Some("section") => {
-                lines.extend(block.get("text").map(|object| text(object, " ")));
+                let text_lines = block.get("text").map(|object| text(object, "\n"));
+                lines.extend(text_lines.iter().flat_map(|text| text.lines().map(str::to_owned)));
                 lines.extend(block["fields"].as_array().into_iter().flatten().map(|field| text(field, ": ")));
             }
             Some("context") => {
@@ -67,10 +68,10 @@ mod tests {
             {"type": "section", "fields": [
                 {"type": "mrkdwn", "text": "*Number*\n<tel:+903121234567|0312 123 45 67>"},
                 {"type": "plain_text", "text": "Queue\n2*1"}]},
-            {"type": "section", "text": {"type": "mrkdwn", "text": "*<http://x/y|Listen>*\nuntil &lt;noon&gt; &amp;lt;"}},
+            {"type": "section", "text": {"type": "mrkdwn", "text": "*<http://x/y|Listen>*\nUntil &lt;noon&gt; &amp;lt;"}},
             {"type": "context", "elements": [{"type": "plain_text", "text": "ringback"}]}]});
         assert_eq!(title(&message), "Missed call: a*b");
-        let expected = ["Number: 0312 123 45 67", "Queue: 2*1", "Listen http://x/y until <noon> &lt;", "ringback"];
+        let expected = ["Number: 0312 123 45 67", "Queue: 2*1", "Listen http://x/y", "Until <noon> &lt;", "ringback"];
         assert_eq!(lines(&message), expected);
         assert_eq!(title(&json!({"text": "short"})), "short");
     }
