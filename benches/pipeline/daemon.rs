@@ -18,11 +18,11 @@ pub(crate) const CONCURRENCY: usize = 16;
 pub(crate) struct Daemon(Child);
 
 impl Daemon {
-    /// Starts it over the store in `folder`; it reads the PBX every `every`.
-    pub(crate) fn start(places: &Places, folder: &Path, every: &str) -> Result<Self> {
+    /// Starts `binary` over the store in `folder`; it reads the PBX every `every`.
+    pub(crate) fn start(binary: &str, places: &Places, folder: &Path, every: &str) -> Result<Self> {
         let config = folder.join("config.yaml");
         std::fs::write(&config, yaml(places, folder, every))?;
-        let child = Command::new(env!("CARGO_BIN_EXE_ringback"))
+        let child = Command::new(binary)
             .arg("--config")
             .arg(config)
             .args(["--log-level", "error", "run"])

@@ -38,8 +38,6 @@ pub(crate) enum Order {
         /// Milliseconds from one to the next.
         every_ms: u64,
     },
-    /// Answers once so many deliveries have come.
-    Deliveries(usize),
     /// Says what has come: [`Report`].
     Report,
 }
@@ -130,10 +128,6 @@ impl World {
                     self.list(1);
                 }
                 self.receiver.wait_for(events).await;
-                say(&json!({}))
-            }
-            Order::Deliveries(n) => {
-                self.receiver.wait_for(n).await;
                 say(&json!({}))
             }
             Order::Report => say(&self.report()),
