@@ -113,7 +113,7 @@ impl Stage {
         while !self.screen.is_closed() {
             let now = self.clock.tick();
             if interrupted.is_cancelled() && now < end {
-                self.screen.plain("\nEnding: what has happened is still told. A second Ctrl-C ends at once.\n");
+                self.screen.plain("Ending: what has happened is still told. A second Ctrl-C ends at once.");
                 (end, curtain) = (end.min(now), curtain.min(now));
             }
             if scenes.is_empty() && now < curtain {
