@@ -184,16 +184,25 @@ routes: {routes}
     /// that they have all had their turns when this one comes again; only the store's writer has a thread of its own, and
     /// an answer of it means that it has done all that was ordered before.
     pub(crate) async fn idle(&self, running: &Running) {
-        let mut calm = 0;
-        let mut before = self.movements();
-        while calm < 3 {
-            for _ in 0..64 {
+        loop {
+            self.calm().await;
+            let before = self.movements();
+            in_time(running.store.ping()).await.unwrap();
+            self.calm().await;
+            if self.movements() == before {
+                return;
+            }
+        }
+    }
+
+    /// Returns when a hundred turns of everything have moved nothing.
+    async fn calm(&self) {
+        let mut before = None;
+        while before != Some(self.movements()) {
+            before = Some(self.movements());
+            for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
-            in_time(running.store.ping()).await.unwrap();
-            let now = self.movements();
-            calm = if now == before { calm + 1 } else { 0 };
-            before = now;
         }
     }
 

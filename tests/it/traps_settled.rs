@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ringback::sim::pbx::{PbxOptions, SimCall};
+use ringback::sim::pbx::{Direction, Endpoint, PbxOptions, SimCall};
+use ringback::sim::receiver::Mode;
 use serde_json::json;
 
 use crate::harness::Office;
@@ -131,9 +132,9 @@ async fn a_pbx_that_ignores_filters_is_not_asked_again_and_again_about_a_call_th
         call.answered_at = Some(call.start);
     });
     office.pass(&running, 2 * MINUTE, 5 * SECOND).await;
-    let before = office.asked(ringback::sim::pbx::Endpoint::Cdrs).len();
+    let before = office.asked(Endpoint::Cdrs).len();
     office.pass(&running, 4 * MINUTE, 5 * SECOND).await;
-    let more = office.asked(ringback::sim::pbx::Endpoint::Cdrs).len() - before;
+    let more = office.asked(Endpoint::Cdrs).len() - before;
     assert!(more <= 11, "{more} requests in four quiet minutes");
     running.stop().await;
     assert_eq!(office.told(), nothing());
@@ -154,12 +155,12 @@ async fn a_call_that_was_returned_before_it_was_ever_seen_is_never_told() {
 async fn a_call_that_is_returned_while_its_receiver_is_down_is_not_told_any_more() {
     let mut office = office(PbxOptions::default()).await;
     office.routes = "[{notify: crm}]".to_owned();
-    office.webhook.set_mode(ringback::sim::receiver::Mode::Status(429));
+    office.webhook.set_mode(Mode::Status(429));
     office.miss("c1");
     minutes_pass(&office, 2).await;
     assert_eq!(office.webhook.accepted(), 0);
     office.pbx.set_returned("c1", "r1");
-    office.webhook.set_mode(ringback::sim::receiver::Mode::Ok);
+    office.webhook.set_mode(Mode::Ok);
     let rest = office.once_after(10 * MINUTE).await;
     assert_eq!((office.told(), rest.pending), (nothing(), 0));
 }
@@ -168,7 +169,6 @@ async fn a_call_that_is_returned_while_its_receiver_is_down_is_not_told_any_more
 async fn what_a_pbx_without_filters_lists_besides_missed_calls_is_not_told() {
     let office = office(PbxOptions { ignore_filters: true, ..PbxOptions::default() }).await;
     office.clock.advance(MINUTE);
-    use ringback::sim::pbx::Direction;
     office.pbx.add_call(SimCall::answered("answered", office.now(), MINUTE));
     for (n, direction) in [Direction::Outbound, Direction::OutboundApi, Direction::OutboundIvr, Direction::Internal]
         .into_iter()
