@@ -140,6 +140,53 @@ pub fn mask_digits(display: &str) -> String {
         .collect()
 }
 
+/// So many characters of a secret in a row are masked in a foreign text, whatever surrounds them.
+const FRAGMENT: usize = 8;
+
+/// Masks secrets in what others say: receivers and the PBX echo requests in their errors, whole or in part.
+#[derive(Clone, Default)]
+pub struct Mask(Vec<Vec<char>>);
+
+impl Mask {
+    /// Masks these, as they are and percent-encoded.
+    pub fn of<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
+        let encoded = |secret: &'s str| url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
+        let forms = secrets.into_iter().flat_map(|secret| [secret.to_owned(), encoded(secret)]);
+        Self(forms.map(|form| form.chars().collect()).collect())
+    }
+
+    /// `text` without any eight characters in a row of a secret, in any case; of shorter secrets, without the whole.
+    /// The work grows with the length of the text times that of the secrets: cut the text first.
+    pub fn apply(&self, text: &str) -> String {
+        let text: Vec<char> = text.chars().collect();
+        let mut masked = String::new();
+        let mut at = 0;
+        while at < text.len() {
+            let length = self.0.iter().map(|secret| longest_fragment(&text[at..], secret)).max().unwrap_or(0);
+            if length > 0 {
+                masked.push_str("***");
+                at += length;
+            } else {
+                masked.push(text[at]);
+                at += 1;
+            }
+        }
+        masked
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How many characters at the start of `text` are a piece of `secret`; 0 when too few to mask.
+fn longest_fragment(text: &[char], secret: &[char]) -> usize {
+    let alike = |start: usize| text.iter().zip(&secret[start..]).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    (0..secret.len()).map(alike).max().filter(|length| *length >= FRAGMENT.min(secret.len())).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,10 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
+use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
@@ -18,7 +21,7 @@ use super::{Channel, Parcel, wrong_form};
 use crate::event::DeliveryId;
 use crate::message::{ChannelType, Mail, Message};
 use crate::outbox::{Failure, FailureKind, Outcome};
-use crate::private::Secret;
+use crate::private::{Mask, Secret};
 use crate::units::{OneOrManySchema, one_or_many};
 
 /// The keys of a channel of type `email`.
@@ -96,6 +99,7 @@ pub struct Email {
     cc: Vec<Mailbox>,
     bcc: Vec<Mailbox>,
     reply_to: Option<Mailbox>,
+    mask: Mask,
     timeout: Duration,
 }
 
@@ -134,6 +138,7 @@ impl Email {
             cc: mailboxes("cc", &config.cc)?,
             bcc: mailboxes("bcc", &config.bcc)?,
             reply_to: config.reply_to.as_deref().map(|text| mailbox("reply_to", text)).transpose()?,
+            mask: mask(smtp),
             timeout,
         })
     }
@@ -201,21 +206,73 @@ impl Channel for Email {
             Err(text) => return Outcome::Permanent(Failure::new(FailureKind::Internal, text)),
         };
         // lettre's own timeout is one for each command; this one is over the whole dialogue.
-        match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
-            Ok(Ok(_)) => Outcome::Delivered,
-            Ok(Err(error)) => classify(&error),
-            Err(_) => {
-                let text = format!("no complete SMTP dialogue within {}", crate::units::format_duration(self.timeout));
-                Outcome::RetryAfter { failure: Failure::new(FailureKind::Timeout, text), wait: None }
+        tokio::time::timeout(self.timeout, self.dialogue(&message)).await.unwrap_or_else(|_| {
+            let text = format!("no complete SMTP dialogue within {}", crate::units::format_duration(self.timeout));
+            Outcome::RetryAfter { failure: Failure::new(FailureKind::Timeout, text), wait: None }
+        })
+    }
+}
+
+impl Email {
+    /// One dialogue for all recipients. lettre ends it at the first one that the server refuses, before anybody was sent
+    /// anything: then each gets a dialogue of their own, so that a dead address keeps nobody else from being told.
+    async fn dialogue(&self, message: &lettre::Message) -> Outcome {
+        let (envelope, mail) = (message.envelope(), message.formatted());
+        let outcome = self.deliver(envelope, &mail).await;
+        if !matches!(&outcome, Outcome::Permanent(_)) || envelope.to().len() < 2 {
+            return outcome;
+        }
+        let mut refused = 0;
+        let mut worst = None;
+        for to in envelope.to() {
+            let one = match Envelope::new(envelope.from().cloned(), vec![to.clone()]) {
+                Ok(one) => one,
+                Err(error) => return Outcome::Permanent(Failure::new(FailureKind::Internal, error.to_string())),
+            };
+            match self.deliver(&one, &mail).await {
+                Outcome::Delivered => {}
+                Outcome::Permanent(failure) => {
+                    refused += 1;
+                    tracing::error!(
+                        kind = failure.kind.as_str(),
+                        why = failure.text,
+                        "a recipient of a mail is refused"
+                    );
+                }
+                again @ Outcome::RetryAfter { .. } => worst = Some(again),
             }
+        }
+        match worst {
+            // Who has it already gets it once more, under the same Message-ID.
+            Some(again) => again,
+            None if refused < envelope.to().len() => Outcome::Delivered,
+            None => outcome,
+        }
+    }
+
+    async fn deliver(&self, envelope: &Envelope, mail: &[u8]) -> Outcome {
+        match self.transport.send_raw(envelope, mail).await {
+            Ok(_) => Outcome::Delivered,
+            Err(error) => classify(&error, &self.mask),
         }
     }
 }
 
+/// The password as it is, and as AUTH PLAIN and LOGIN write it (RFC 4616).
+fn mask(smtp: &Smtp) -> Mask {
+    let Some(password) = &smtp.password else { return Mask::default() };
+    let user = smtp.username.as_deref().unwrap_or_default();
+    let plain = BASE64.encode(format!("\0{user}\0{}", password.expose()));
+    Mask::of([password.expose(), &BASE64.encode(password.expose()), &plain])
+}
+
 /// 5yz is for good, but for a refused login, which a person must mend; everything else comes again, a lost connection
 /// like a 451 (RFC 5321 section 3.8).
-fn classify(error: &lettre::transport::smtp::Error) -> Outcome {
-    let text = describe(error);
+fn classify(error: &lettre::transport::smtp::Error, mask: &Mask) -> Outcome {
+    // Bounds the work of masking; a failure's text holds less.
+    let mut text = describe(error);
+    text.truncate(text.floor_char_boundary(1000));
+    let text = mask.apply(&text);
     let again = |kind| Outcome::RetryAfter { failure: Failure::new(kind, text.as_str()), wait: None };
     let code = error.status().map(u16::from);
     match code {
@@ -225,6 +282,9 @@ fn classify(error: &lettre::transport::smtp::Error) -> Outcome {
         _ if error.is_transient() => again(FailureKind::Receiver),
         _ if error.is_timeout() => again(FailureKind::Timeout),
         _ if error.is_tls() => again(FailureKind::Tls),
+        // lettre's own checks of what the server offers.
+        _ if error.is_client() && text.contains("STARTTLS") => again(FailureKind::Tls),
+        _ if error.is_client() && text.contains("authentication mechanism") => again(FailureKind::Unauthorized),
         _ => again(FailureKind::Unreachable),
     }
 }

@@ -6,24 +6,35 @@ use reqwest::StatusCode;
 
 use crate::http::{Answer, HttpError};
 use crate::outbox::{Failure, FailureKind, Outcome};
+use crate::private::{Mask, mask_digits};
 
 /// At most this much of an answer is read.
 pub(super) const MAX_ANSWER: usize = 64 * 1024;
 
+/// Masks what is secret in a receiver's URL, besides `others`: the parts that may hold a token.
+pub(super) fn mask(url: &reqwest::Url, others: &[&str]) -> Mask {
+    // Shorter words would mask words of people: no token is so short.
+    const SHORTEST_TOKEN: usize = 8;
+    let values: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
+    let parts = url.path_segments().into_iter().flatten().chain(url.query()).chain(values.iter().map(String::as_str));
+    let parts = parts.chain([url.username()]).chain(url.password());
+    Mask::of(parts.filter(|part| part.len() >= SHORTEST_TOKEN).chain(others.iter().copied()))
+}
+
 /// 2xx is delivered. 408, 425, 429 and 5xx come again; 401 and 403 need a person; everything else is refused for good,
 /// redirects too, which are not followed.
-pub(super) fn classify(answer: &Answer, retry_after: Option<Duration>) -> Outcome {
+pub(super) fn classify(answer: &Answer, retry_after: Option<Duration>, mask: &Mask) -> Outcome {
     let status = answer.status;
     if status.is_success() {
         return Outcome::Delivered;
     }
-    let again = |kind| Outcome::RetryAfter { failure: Failure::new(kind, describe(answer)), wait: retry_after };
+    let again = |kind| Outcome::RetryAfter { failure: Failure::new(kind, describe(answer, mask)), wait: retry_after };
     match status {
         StatusCode::TOO_MANY_REQUESTS => again(FailureKind::RateLimited),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => again(FailureKind::Unauthorized),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => again(FailureKind::Receiver),
         status if status.is_server_error() => again(FailureKind::Receiver),
-        _ => Outcome::Permanent(Failure::new(FailureKind::Rejected, describe(answer))),
+        _ => Outcome::Permanent(Failure::new(FailureKind::Rejected, describe(answer, mask))),
     }
 }
 
@@ -37,16 +48,36 @@ pub(super) fn unanswered(error: &HttpError) -> Outcome {
 }
 
 /// `HTTP 404 Not Found: no such hook`, with the first words of the body.
-fn describe(answer: &Answer) -> String {
-    let body = answer.text_lossy();
-    let words: Vec<&str> = body.split_whitespace().take(24).collect();
+fn describe(answer: &Answer, mask: &Mask) -> String {
     let status = answer.status;
     let reason = status.canonical_reason().unwrap_or_default();
     let head = format!("HTTP {} {reason}", status.as_u16());
     let hint = if status.is_redirection() { " (redirects are not followed: configure the final address)" } else { "" };
-    if words.is_empty() {
-        format!("{}{hint}", head.trim_end())
-    } else {
-        format!("{}{hint}: {}", head.trim_end(), words.join(" "))
+    let words = excerpt(answer, mask);
+    if words.is_empty() { format!("{}{hint}", head.trim_end()) } else { format!("{}{hint}: {words}", head.trim_end()) }
+}
+
+/// The first words of an answer's body, on one line, without secrets and telephone numbers: receivers echo what they
+/// were sent.
+pub(super) fn excerpt(answer: &Answer, mask: &Mask) -> String {
+    // More than a failure's text may hold, and little enough to be searched for secrets.
+    let body = answer.body.get(..1000).unwrap_or(&answer.body);
+    let body = String::from_utf8_lossy(body);
+    let words: Vec<&str> = body.split_whitespace().take(24).collect();
+    mask_long_numbers(&mask.apply(&words.join(" ")))
+}
+
+/// Stars digits that may be somebody's number: seven or more in a row.
+fn mask_long_numbers(text: &str) -> String {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_digit) {
+        let (before, from) = rest.split_at(start);
+        let (digits, after) = from.split_at(from.find(|c| !is_digit(c)).unwrap_or(from.len()));
+        masked.push_str(before);
+        masked.push_str(&if digits.len() < 7 { digits.to_owned() } else { mask_digits(digits) });
+        rest = after;
     }
+    masked + rest
 }

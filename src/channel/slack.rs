@@ -7,12 +7,12 @@ use reqwest::header::CONTENT_TYPE;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::http::{MAX_ANSWER, classify, unanswered};
+use super::http::{MAX_ANSWER, classify, excerpt, mask, unanswered};
 use super::{Channel, Parcel, wrong_form};
 use crate::http::{Answer, exchange};
 use crate::message::{ChannelType, Message};
 use crate::outbox::{Failure, FailureKind, Outcome};
-use crate::private::Secret;
+use crate::private::{Mask, Secret};
 
 /// The keys of a channel of type `slack`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -28,6 +28,7 @@ pub const RATE: f64 = 1.0;
 pub struct Slack {
     client: reqwest::Client,
     url: reqwest::Url,
+    mask: Mask,
     timeout: Duration,
 }
 
@@ -37,9 +38,10 @@ impl Slack {
     /// # Errors
     /// When the URL is none.
     pub fn new(config: &Config, client: reqwest::Client, timeout: Duration) -> Result<Self, String> {
-        let url =
+        let url: reqwest::Url =
             config.webhook_url.expose().parse().map_err(|error| format!("`webhook_url` is not a URL: {error}"))?;
-        Ok(Self { client, url, timeout })
+        let mask = mask(&url, &[]);
+        Ok(Self { client, url, mask, timeout })
     }
 }
 
@@ -57,7 +59,7 @@ impl Channel for Slack {
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
             .body(body.clone());
         match exchange(request, MAX_ANSWER, self.timeout).await {
-            Ok(answer) => outcome(&answer, answer.retry_after(parcel.now)),
+            Ok(answer) => outcome(&answer, answer.retry_after(parcel.now), &self.mask),
             Err(error) => unanswered(&error),
         }
     }
@@ -67,13 +69,13 @@ impl Channel for Slack {
 ///
 /// Sources: docs.slack.dev "Sending messages using incoming webhooks" and the changelog of 2016-05-17 for the words, the
 /// Web API's error lists for those that it shares.
-fn outcome(answer: &Answer, retry_after: Option<Duration>) -> Outcome {
+fn outcome(answer: &Answer, retry_after: Option<Duration>, mask: &Mask) -> Outcome {
     let body = answer.text_lossy();
     let word = body.trim();
     if answer.status.is_success() {
         // An incoming webhook answers the two letters; a JSON answer that is not ok is a refusal under a 200.
         if word.contains("\"ok\":false") {
-            let text = format!("Slack refuses the message: {word}");
+            let text = format!("Slack refuses the message: {}", excerpt(answer, mask));
             return Outcome::Permanent(Failure::new(FailureKind::Rejected, text));
         }
         return Outcome::Delivered;
@@ -100,7 +102,7 @@ fn outcome(answer: &Answer, retry_after: Option<Duration>) -> Outcome {
         | "channel_is_archived"
         | "posting_to_general_channel_denied" => FailureKind::Unauthorized,
         "rollup_error" => FailureKind::Receiver,
-        _ => return classify(answer, retry_after),
+        _ => return classify(answer, retry_after, mask),
     };
     let failure = Failure::new(kind, format!("Slack answers HTTP {}: {word}", answer.status.as_u16()));
     match (kind, answer.status.as_u16()) {

@@ -14,13 +14,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::Sha256;
 
-use super::http::{MAX_ANSWER, classify, unanswered};
+use super::http::{MAX_ANSWER, classify, mask, unanswered};
 use super::{Channel, Parcel, wrong_form};
 use crate::event::DeliveryId;
 use crate::http::exchange;
 use crate::message::{ChannelType, Message};
 use crate::outbox::Outcome;
-use crate::private::Secret;
+use crate::private::{Mask, Secret};
 use crate::units::{OneOrManySchema, one_or_many};
 
 /// The keys of a channel of type `webhook`.
@@ -61,6 +61,7 @@ pub struct Webhook {
     headers: HeaderMap,
     /// Ready to sign with, new first.
     signers: Vec<Hmac<Sha256>>,
+    mask: Mask,
     timeout: Duration,
 }
 
@@ -70,7 +71,7 @@ impl Webhook {
     /// # Errors
     /// A sentence that names the key that cannot be used, without its value.
     pub fn new(config: &Config, client: reqwest::Client, timeout: Duration) -> Result<Self, String> {
-        let url = config.url.expose().parse().map_err(|error| format!("`url` is not a URL: {error}"))?;
+        let url: reqwest::Url = config.url.expose().parse().map_err(|error| format!("`url` is not a URL: {error}"))?;
         let method = match config.method {
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
@@ -86,7 +87,9 @@ impl Webhook {
             headers.insert(header, value);
         }
         let signers = config.secret.iter().map(signer).collect::<Result<_, _>>()?;
-        Ok(Self { client, url, method, headers, signers, timeout })
+        let secrets: Vec<&str> = config.headers.values().chain(&config.secret).map(Secret::expose).collect();
+        let mask = mask(&url, &secrets);
+        Ok(Self { client, url, method, headers, signers, mask, timeout })
     }
 
     fn signature(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
@@ -136,7 +139,7 @@ impl Channel for Webhook {
         let Message::Webhook(body) = parcel.message else { return wrong_form(ChannelType::Webhook) };
         let request = self.request(parcel.id, body.clone(), parcel.now);
         match exchange(request, MAX_ANSWER, self.timeout).await {
-            Ok(answer) => classify(&answer, answer.retry_after(parcel.now)),
+            Ok(answer) => classify(&answer, answer.retry_after(parcel.now), &self.mask),
             Err(error) => unanswered(&error),
         }
     }

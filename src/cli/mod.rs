@@ -31,9 +31,9 @@ struct Args {
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 
-    /// error, warn, info, debug or trace; RUST_LOG overrides it
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
-    log_level: tracing::Level,
+    /// error, warn, info, debug or trace; RUST_LOG overrides it [default: info; of `demo`: warn]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<tracing::Level>,
 
     #[command(subcommand)]
     command: Command,
@@ -144,7 +144,11 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
         Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
         Command::Schema => check::schema(),
-        Command::Demo(options) => block_on(demo::demo(options)),
+        Command::Demo(options) => {
+            // no-color.org: set and not empty.
+            let colour = environment("NO_COLOR").is_none_or(|value| value.is_empty());
+            block_on(demo::demo(options, colour))
+        }
     }
 }
 
@@ -187,7 +191,9 @@ fn environment(name: &str) -> Option<String> {
 
 /// Logs go to stderr; a filter in `RUST_LOG` that cannot be read is said there and passed over.
 fn start_logs(args: &Args) {
-    let level = args.log_level.to_string();
+    // The demo shows everything by itself.
+    let usual = if matches!(args.command, Command::Demo(_)) { tracing::Level::WARN } else { tracing::Level::INFO };
+    let level = args.log_level.unwrap_or(usual).to_string();
     let filter = match environment("RUST_LOG").filter(|text| !text.is_empty()) {
         Some(text) => EnvFilter::try_new(&text).unwrap_or_else(|error| {
             complain(&format!("RUST_LOG is not a filter, `{level}` is used: {error}"));

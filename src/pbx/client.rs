@@ -140,17 +140,17 @@ impl Pbx {
 
     /// Mints the URL of a call's recording; it lives for an hour.
     pub async fn recording_url(&self, uuid: &str, now: Timestamp) -> Result<Secret, PbxError> {
-        self.mint("recording_url", "call_uuid", uuid, now).await
+        self.mint("recording_url", uuid, now).await
     }
 
     /// Mints the URL of a voicemail; it lives for an hour. This may mark the voicemail as heard.
     pub async fn voicemail_url(&self, uuid: &str, now: Timestamp) -> Result<Secret, PbxError> {
-        self.mint("voicemail_recording_url", "uuid", uuid, now).await
+        self.mint("voicemail_recording_url", uuid, now).await
     }
 
-    /// The vendor's pages end these two paths with a slash, and name the id differently.
-    async fn mint(&self, endpoint: &str, id: &str, uuid: &str, now: Timestamp) -> Result<Secret, PbxError> {
-        let form = [("key", self.key.expose()), (id, uuid)];
+    /// The vendor's pages end these two paths with a slash, and disagree on the name of the id: it goes under both.
+    async fn mint(&self, endpoint: &str, uuid: &str, now: Timestamp) -> Result<Secret, PbxError> {
+        let form = [("key", self.key.expose()), ("uuid", uuid), ("call_uuid", uuid)];
         let request = self.http.post(self.endpoint(&[endpoint, ""])).form(&form);
         let body = self.ask(request, URL_BYTES, now).await?;
         wire::recording_url(&body)

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use url::form_urlencoded;
-
 use crate::http::HttpError;
 use crate::number::printable;
-use crate::private::Secret;
+use crate::private::{Mask, Secret};
 
 /// No text in an error is longer, in characters.
 const MAX_CHARS: usize = 200;
-/// So many characters of the key in a row are masked, whatever surrounds them: bodies echo it, also in part.
-const FRAGMENT: usize = 8;
 
 /// Why the PBX gave no usable answer. No text in it holds the key.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -64,28 +60,8 @@ pub enum PbxError {
 /// case, raw or percent-encoded.
 pub(super) fn scrub(text: &str, key: &Secret) -> String {
     // Bounds the quadratic work; a fragment that this cut leaves is too short to matter.
-    let text: Vec<char> = printable(text, 10 * MAX_CHARS).chars().collect();
-    let forms = [key.expose().to_owned(), form_urlencoded::byte_serialize(key.expose().as_bytes()).collect()];
-    let forms = forms.map(|form: String| form.chars().collect::<Vec<_>>());
-    let mut scrubbed = String::new();
-    let mut at = 0;
-    while at < text.len() {
-        let masked = forms.iter().map(|form| longest_fragment(&text[at..], form)).max().unwrap_or(0);
-        if masked > 0 {
-            scrubbed.push_str("***");
-            at += masked;
-        } else {
-            scrubbed.push(text[at]);
-            at += 1;
-        }
-    }
-    printable(&scrubbed, MAX_CHARS)
-}
-
-/// How many characters at the start of `text` are a piece of `key`; 0 when too few to mask.
-fn longest_fragment(text: &[char], key: &[char]) -> usize {
-    let alike = |start: usize| text.iter().zip(&key[start..]).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
-    (0..key.len()).map(alike).max().filter(|length| *length >= FRAGMENT.min(key.len())).unwrap_or(0)
+    let text = Mask::of([key.expose()]).apply(&printable(text, 10 * MAX_CHARS));
+    printable(&text, MAX_CHARS)
 }
 
 #[cfg(test)]

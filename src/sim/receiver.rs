@@ -193,6 +193,14 @@ impl HttpReceiver {
         self.shared.state().received.iter().cloned().collect()
     }
 
+    /// What has come after the first `seen`, oldest first; of more than 10,000 the last.
+    pub fn since(&self, seen: usize) -> Vec<Received> {
+        let state = self.shared.state();
+        let kept = state.received.len();
+        let news = state.total.saturating_sub(seen).min(kept);
+        state.received.iter().skip(kept - news).cloned().collect()
+    }
+
     /// How many have come, whatever the answer.
     pub fn total(&self) -> usize {
         self.shared.state().total

@@ -1,1 +1,549 @@
+//! What every store must do. A store passes by `exercise!(place)`, where `place()` is an async function from a moment to
+//! the store at one fresh place: each further call of it opens the same place again.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Batch, Source, Store};
+use crate::clock::Moment;
+use crate::cursor::{Cursor, ahead, back};
+use crate::event::{Closed, DeliveryId, Event, EventId, EventType, Kind, Quiet, Standing};
+use crate::outbox::{Claim, Delivery, Failure, FailureKind, Settled, State};
+use crate::render::samples;
+
+/// Makes one test of every promise below; none can be left out.
+macro_rules! exercise {
+    ($place:path) => {
+        $crate::store::contract::exercise! { $place:
+            a_commit_is_whole_and_survives_reopening
+            a_batch_that_cannot_be_stored_leaves_nothing_behind
+            an_event_that_is_committed_again_replaces_its_row
+            an_event_that_opens_and_closes_at_once_is_closed
+            a_delivery_that_exists_is_left_alone_in_every_state
+            claims_come_by_due_time_then_by_the_time_of_the_call_up_to_the_limit
+            claims_are_of_one_channel
+            a_claim_is_had_by_one_until_its_lease_ends
+            leases_end_with_the_process
+            a_settle_under_a_lease_that_was_lost_changes_nothing
+            a_delivered_row_is_kept_and_never_claimed_again
+            a_row_that_is_to_be_tried_again_comes_when_it_is_due
+            a_release_gives_back_at_once_and_charges_nothing
+            next_due_tells_the_tick_of_the_next_claim
+            changed_wakes_whoever_waits_for_the_channel
+            a_dead_row_lives_again_when_a_person_says_so
+            prune_forgets_what_is_old_and_finished_and_keeps_the_rest
+            open_events_are_those_of_the_source_that_somebody_must_act_on
+            a_cursor_reads_back_as_it_was_written
+            a_wall_clock_that_is_corrected_neither_hides_nor_hurries_what_is_due
+            a_due_time_from_a_wrong_clock_is_bounded_after_a_restart
+            the_backlog_counts_what_waits_and_how_long_it_has
+            list_gives_the_rows_that_are_wanted_in_every_state
+            commits_of_many_at_once_are_all_kept
+            a_store_that_can_write_answers_a_ping
+        }
+    };
+    ($place:path: $($promise:ident)+) => {$(
+        #[tokio::test]
+        async fn $promise() {
+            $crate::store::contract::$promise($place()).await;
+        }
+    )+};
+}
+pub(super) use exercise;
+
+const CRM: &str = "crm";
+const LEASE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An ordinary moment, some time after the process began.
+pub(super) fn morning() -> Moment {
+    Moment { at: "2026-11-22T05:00:00Z".parse().unwrap(), tick: Duration::from_secs(1000) }
+}
+
+fn after(moment: Moment, wait: Duration) -> Moment {
+    Moment { at: ahead(moment.at, wait), tick: moment.tick + wait }
+}
+
+pub(super) fn event(uuid: &str) -> Event {
+    let mut event = samples::event(EventType::CallMissed, morning().at);
+    event.id = EventId::derive("main", EventType::CallMissed, uuid);
+    uuid.clone_into(&mut event.uuid);
+    event
+}
+
+pub(super) fn delivery(uuid: &str, channel: &str) -> Delivery {
+    let at = morning().at;
+    Delivery {
+        id: DeliveryId::derive("main", EventType::CallMissed, uuid, channel),
+        event_id: event(uuid).id,
+        event: EventType::CallMissed,
+        channel: channel.to_owned(),
+        rule: 0,
+        happened_at: at,
+        seen_at: at,
+        created_at: at,
+        due_at: at,
+        attempts: 0,
+        state: State::Pending,
+        last_failure: None,
+    }
+}
+
+fn due_after(uuid: &str, wait: Duration) -> Delivery {
+    Delivery { due_at: ahead(morning().at, wait), ..delivery(uuid, CRM) }
+}
+
+/// Events and deliveries of the same calls, in one batch.
+pub(super) fn batch(deliveries: impl IntoIterator<Item = Delivery>) -> Batch {
+    let deliveries: Vec<Delivery> = deliveries.into_iter().collect();
+    let events = deliveries.iter().map(|delivery| Event { id: delivery.event_id, ..event("any") }).collect();
+    Batch { events, deliveries, cursor: None }
+}
+
+fn calls() -> Source {
+    Source { account: "main".to_owned(), kind: Kind::Call }
+}
+
+fn ids(claims: &[Claim]) -> Vec<DeliveryId> {
+    claims.iter().map(|claim| claim.delivery.id).collect()
+}
+
+async fn claim(store: &Arc<dyn Store>, now: Moment) -> Vec<Claim> {
+    store.claim_due(CRM, 10, LEASE, now).await.unwrap()
+}
+
+async fn claim_one(store: &Arc<dyn Store>, now: Moment) -> Claim {
+    claim(store, now).await.pop().unwrap()
+}
+
+async fn all(store: &Arc<dyn Store>) -> Vec<Delivery> {
+    store.list(&|_| true).await.unwrap()
+}
+
+/// `claim` with another end.
+fn settled(claim: Claim, change: impl FnOnce(&mut Delivery)) -> Settled {
+    let mut delivery = claim.delivery;
+    delivery.attempts += 1;
+    change(&mut delivery);
+    Settled { lease: claim.lease, delivery }
+}
+
+fn delivered(claim: Claim) -> Settled {
+    settled(claim, |delivery| delivery.state = State::Delivered { at: morning().at })
+}
+
+fn dead(claim: Claim) -> Settled {
+    settled(claim, |delivery| {
+        delivery.state = State::Dead { at: morning().at };
+        delivery.last_failure = Some(Failure::new(FailureKind::Rejected, "HTTP 410 Gone"));
+    })
+}
+
+type Shared = Arc<dyn Store>;
+
+pub(super) async fn a_commit_is_whole_and_survives_reopening(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let cursor = Cursor::first(morning().at, LEASE);
+    let whole =
+        Batch { cursor: Some((calls(), cursor.clone())), ..batch([delivery("c1", CRM), delivery("c1", "mail")]) };
+    store.commit(whole.clone(), morning()).await.unwrap();
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(store.events(&[whole.events[0].id]).await.unwrap(), [Some(whole.events[0].clone())]);
+    assert_eq!(store.cursor(&calls()).await.unwrap(), Some(cursor));
+    let claim = claim_one(&store, morning()).await;
+    assert_eq!((&claim.delivery, &claim.event), (&whole.deliveries[0], &whole.events[0]));
+    assert_eq!(store.claim_due("mail", 10, LEASE, morning()).await.unwrap().len(), 1);
+}
+
+pub(super) async fn a_batch_that_cannot_be_stored_leaves_nothing_behind(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let mut wrong = batch([delivery("c1", CRM), delivery("c2", CRM)]);
+    wrong.cursor = Some((calls(), Cursor::first(morning().at, LEASE)));
+    wrong.deliveries[1].last_failure = Some(Failure { kind: FailureKind::Internal, text: "x".repeat(5000) });
+    store.commit(wrong, morning()).await.unwrap_err();
+    assert_eq!(store.events(&[event("c1").id]).await.unwrap(), [None]);
+    assert_eq!(store.cursor(&calls()).await.unwrap(), None);
+    assert_eq!(all(&store).await, []);
+    assert_eq!(claim(&store, morning()).await.len(), 0);
+    store.commit(batch([delivery("c3", CRM)]), morning()).await.unwrap();
+    assert_eq!(claim(&store, morning()).await.len(), 1, "it goes on all the same");
+}
+
+pub(super) async fn an_event_that_is_committed_again_replaces_its_row(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let first = Event { standing: Standing::Waiting, ..event("c1") };
+    let closed = Event { standing: Standing::Closed { at: morning().at, by: Closed::Returned }, ..first.clone() };
+    for (now, is_open) in [(&first, true), (&event("c1"), true), (&closed, false), (&first, true)] {
+        store.commit(Batch { events: vec![now.clone()], ..Batch::default() }, morning()).await.unwrap();
+        assert_eq!(store.events(&[first.id]).await.unwrap(), [Some(now.clone())]);
+        assert_eq!(store.open_events(&calls()).await.unwrap().len(), usize::from(is_open));
+    }
+    assert_eq!(store.events(&[event("c2").id, first.id]).await.unwrap(), [None, Some(first)], "in their order");
+}
+
+pub(super) async fn an_event_that_opens_and_closes_at_once_is_closed(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let closed = Event { standing: Standing::Closed { at: morning().at, by: Closed::Returned }, ..event("c1") };
+    let one = |event: &Event| Batch { events: vec![event.clone()], ..Batch::default() };
+    // Both are there before the store has answered either.
+    let (opening, closing) = (event("c1"), closed.clone());
+    let (first, second) = tokio::join!(store.commit(one(&opening), morning()), store.commit(one(&closing), morning()));
+    first.and(second).unwrap();
+    assert_eq!(store.open_events(&calls()).await.unwrap(), []);
+    assert_eq!(store.events(&[closed.id]).await.unwrap(), [Some(closed)]);
+}
+
+pub(super) async fn a_delivery_that_exists_is_left_alone_in_every_state(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let other = || ["c1", "c2", "c3"].map(|uuid| Delivery { rule: 9, ..due_after(uuid, LEASE) });
+    let deliveries = ["c1", "c2", "c3"].map(|uuid| delivery(uuid, CRM));
+    store.commit(batch(deliveries), morning()).await.unwrap();
+    store.commit(batch(other()), morning()).await.unwrap();
+    let mut claims = claim(&store, morning()).await;
+    assert_eq!(claims.len(), 3, "still due at once");
+    let (third, second) = (claims.pop().unwrap(), claims.pop().unwrap());
+    store.settle(&[delivered(second), dead(third)], morning()).await.unwrap();
+    store.commit(batch(other()), morning()).await.unwrap();
+    store.commit(batch(other()), morning()).await.unwrap();
+    assert_eq!(claim(&store, after(morning(), SECOND)).await.len(), 0, "one is claimed, two are finished");
+    let rows = all(&store).await;
+    assert_eq!(rows.len(), 3);
+    assert!(rows.iter().all(|row| row.rule == 0));
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(claim(&store, morning()).await.len(), 1);
+}
+
+pub(super) async fn claims_come_by_due_time_then_by_the_time_of_the_call_up_to_the_limit(
+    open: impl AsyncFn(Moment) -> Shared,
+) {
+    let store = open(morning()).await;
+    let happened = |delivery: Delivery, ago| Delivery { happened_at: back(morning().at, ago), ..delivery };
+    let rows = [
+        happened(due_after("due last", 2 * SECOND), 9 * SECOND),
+        happened(due_after("younger call", SECOND), SECOND),
+        happened(due_after("older call", SECOND), 2 * SECOND),
+        due_after("not due", 4 * SECOND),
+        due_after("due first", Duration::ZERO),
+    ];
+    store.commit(batch(rows.clone()), morning()).await.unwrap();
+    let now = after(morning(), 3 * SECOND);
+    let mut order = ids(&store.claim_due(CRM, 3, LEASE, now).await.unwrap());
+    assert_eq!(order.len(), 3);
+    order.extend(ids(&store.claim_due(CRM, 3, LEASE, now).await.unwrap()));
+    assert_eq!(order, [&rows[4], &rows[2], &rows[1], &rows[0]].map(|row| row.id));
+}
+
+pub(super) async fn claims_are_of_one_channel(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("c1", CRM), delivery("c1", "mail")]), morning()).await.unwrap();
+    assert_eq!(ids(&claim(&store, morning()).await), [delivery("c1", CRM).id]);
+    assert_eq!(store.claim_due("nobody", 10, LEASE, morning()).await.unwrap().len(), 0);
+    assert_eq!(store.next_due("nobody").await.unwrap(), None);
+}
+
+pub(super) async fn a_claim_is_had_by_one_until_its_lease_ends(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("c1", CRM)]), morning()).await.unwrap();
+    let first = claim_one(&store, morning()).await;
+    let mut almost = after(morning(), 59 * SECOND);
+    // Leases count in ticks: the wall clock may say what it will.
+    almost.at = ahead(almost.at, 24 * 3600 * SECOND);
+    assert_eq!(claim(&store, almost).await.len(), 0);
+    let second = claim_one(&store, after(morning(), LEASE)).await;
+    assert_eq!(second.delivery, first.delivery);
+    assert_ne!(second.lease, first.lease);
+}
+
+pub(super) async fn leases_end_with_the_process(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("c1", CRM)]), morning()).await.unwrap();
+    assert_eq!(claim(&store, morning()).await.len(), 1);
+    drop(store);
+    let begun_anew = Moment { tick: Duration::ZERO, ..after(morning(), SECOND) };
+    assert_eq!(claim(&open(begun_anew).await, begun_anew).await.len(), 1);
+}
+
+pub(super) async fn a_settle_under_a_lease_that_was_lost_changes_nothing(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("c1", CRM), delivery("c2", CRM)]), morning()).await.unwrap();
+    let mut late = claim(&store, morning()).await;
+    let other = late.pop().unwrap();
+    let now = after(morning(), LEASE);
+    let held = claim(&store, now).await.into_iter().find(|claim| claim.delivery.id == late[0].delivery.id).unwrap();
+    // One that is too late does not keep the others of its group from being stored.
+    let others = store.claim_due(CRM, 10, LEASE, after(now, LEASE)).await.unwrap();
+    let other = others.into_iter().find(|claim| claim.delivery.id == other.delivery.id).unwrap();
+    let held_still = held.lease;
+    store.settle(&[dead(late.remove(0)), delivered(other)], after(now, LEASE)).await.unwrap();
+    let mut states: Vec<State> = all(&store).await.iter().map(|row| row.state).collect();
+    states.sort_by_key(|state| *state != State::Pending);
+    assert_eq!(states, [State::Pending, State::Delivered { at: morning().at }]);
+    // Even the last but one holder is too late.
+    store.settle(&[dead(held)], after(now, LEASE)).await.unwrap();
+    let again = claim_one(&store, after(now, 2 * LEASE)).await;
+    assert!(again.delivery.attempts == 0 && again.lease != held_still);
+    store.settle(&[delivered(again)], after(now, 2 * LEASE)).await.unwrap();
+    assert!(all(&store).await.iter().all(|row| row.state != State::Pending));
+}
+
+pub(super) async fn a_delivered_row_is_kept_and_never_claimed_again(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("c1", CRM)]), morning()).await.unwrap();
+    let done = delivered(claim_one(&store, morning()).await);
+    store.settle(std::slice::from_ref(&done), morning()).await.unwrap();
+    // The answer was lost and the note of it is written again.
+    store.settle(std::slice::from_ref(&done), morning()).await.unwrap();
+    assert_eq!(claim(&store, after(morning(), 2 * LEASE)).await.len(), 0);
+    assert_eq!(store.next_due(CRM).await.unwrap(), None);
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(all(&store).await, [done.delivery]);
+    assert_eq!(claim(&store, after(morning(), 2 * LEASE)).await.len(), 0);
+}
+
+pub(super) async fn a_row_that_is_to_be_tried_again_comes_when_it_is_due(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("c1", CRM)]), morning()).await.unwrap();
+    let now = after(morning(), 5 * SECOND);
+    let again = settled(claim_one(&store, morning()).await, |delivery| {
+        delivery.due_at = ahead(now.at, 30 * SECOND);
+        delivery.last_failure = Some(Failure::new(FailureKind::Receiver, "HTTP 503 Service Unavailable"));
+    });
+    store.settle(std::slice::from_ref(&again), now).await.unwrap();
+    assert_eq!(claim(&store, after(now, 29 * SECOND)).await.len(), 0);
+    assert_eq!(store.next_due(CRM).await.unwrap(), Some(now.tick + 30 * SECOND));
+    assert_eq!(claim_one(&store, after(now, 30 * SECOND)).await.delivery, again.delivery);
+    drop(store);
+    let store = open(now).await;
+    assert_eq!(claim(&store, after(now, 29 * SECOND)).await.len(), 0, "also after a restart");
+    assert_eq!(claim_one(&store, after(now, 30 * SECOND)).await.delivery, again.delivery);
+}
+
+pub(super) async fn a_release_gives_back_at_once_and_charges_nothing(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("c1", CRM)]), morning()).await.unwrap();
+    let held = claim_one(&store, morning()).await;
+    store.release(&[(held.delivery.id, held.lease + 1)], morning()).await.unwrap();
+    assert_eq!(claim(&store, morning()).await.len(), 0, "not by somebody else");
+    store.release(&[(held.delivery.id, held.lease)], morning()).await.unwrap();
+    let again = claim_one(&store, morning()).await;
+    assert_eq!(again.delivery, held.delivery);
+    store.settle(&[dead(held)], morning()).await.unwrap();
+    assert_eq!(all(&store).await[0].state, State::Pending, "what was given back is not settled by its last holder");
+}
+
+pub(super) async fn next_due_tells_the_tick_of_the_next_claim(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    assert_eq!(store.next_due(CRM).await.unwrap(), None);
+    store.commit(batch([due_after("later", 90 * SECOND)]), morning()).await.unwrap();
+    assert_eq!(store.next_due(CRM).await.unwrap(), Some(morning().tick + 90 * SECOND));
+    store.commit(batch([delivery("now", CRM)]), morning()).await.unwrap();
+    assert_eq!(store.next_due(CRM).await.unwrap(), Some(morning().tick));
+    claim_one(&store, morning()).await;
+    assert_eq!(store.next_due(CRM).await.unwrap(), Some(morning().tick + LEASE), "the end of a lease counts");
+}
+
+pub(super) async fn changed_wakes_whoever_waits_for_the_channel(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let woken = async |what: &str| {
+        let waited = tokio::time::timeout(Duration::from_secs(10), store.changed(CRM)).await;
+        waited.unwrap_or_else(|_| panic!("not woken by {what}"));
+    };
+    store.commit(batch([delivery("c1", CRM)]), morning()).await.unwrap();
+    woken("a commit before the wait").await;
+    let (waited, committed) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(10), store.changed(CRM)),
+        store.commit(batch([delivery("c2", CRM)]), morning())
+    );
+    committed.unwrap();
+    waited.unwrap();
+    let mut claims = claim(&store, morning()).await;
+    store.settle(&[dead(claims.remove(0))], morning()).await.unwrap();
+    let dead = all(&store).await.into_iter().find(|row| row.state != State::Pending).unwrap();
+    store.revive(&[dead.id], morning()).await.unwrap();
+    woken("a revival").await;
+    store.release(&[(claims[0].delivery.id, claims[0].lease)], morning()).await.unwrap();
+    woken("a release").await;
+    store.commit(batch([delivery("c3", "mail")]), morning()).await.unwrap();
+    let mut waiting = std::pin::pin!(store.changed(CRM));
+    assert!(futures_util::poll!(&mut waiting).is_pending(), "nothing new in this channel");
+}
+
+pub(super) async fn a_dead_row_lives_again_when_a_person_says_so(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch(["c1", "c2", "c3"].map(|uuid| delivery(uuid, CRM))), morning()).await.unwrap();
+    let mut claims = claim(&store, morning()).await;
+    let (third, second, first) = (claims.pop().unwrap(), claims.pop().unwrap(), claims.pop().unwrap());
+    let pending = third.delivery.id;
+    let wanted = [first.delivery.id, second.delivery.id, pending, delivery("unknown", CRM).id];
+    store.settle(&[dead(first), delivered(second)], morning()).await.unwrap();
+    let now = after(morning(), 7 * 24 * 3600 * SECOND);
+    assert_eq!(store.revive(&wanted, now).await.unwrap(), 1, "neither the delivered nor the pending one");
+    drop(store);
+    let store = open(now).await;
+    let revived = claim(&store, now).await.into_iter().find(|claim| claim.delivery.id == wanted[0]).unwrap();
+    assert_eq!(revived.delivery.created_at, now.at, "or the deadline it died of would end it again");
+    assert_eq!(store.revive(&wanted, now).await.unwrap(), 0);
+}
+
+pub(super) async fn prune_forgets_what_is_old_and_finished_and_keeps_the_rest(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let (old, young) = (back(morning().at, 100 * LEASE), back(morning().at, LEASE));
+    let closed = Standing::Closed { at: old, by: Closed::Heard };
+    let with = |uuid: &str, seen_at, standing| Event { seen_at, standing, ..event(uuid) };
+    let events = vec![
+        with("old and open", old, Standing::Announced { at: old }),
+        with("old and waiting", old, Standing::Waiting),
+        with("old and closed", old, closed),
+        with("old and quiet", old, Standing::Quiet { why: Quiet::Muted }),
+        with("young and closed", young, closed),
+        with("old and still told", old, closed),
+    ];
+    let deliver = |uuid: &str, created_at| Delivery { created_at, ..delivery(uuid, CRM) };
+    let rows = vec![
+        deliver("old and closed", old),
+        deliver("young and closed", young),
+        Delivery { channel: "mail".to_owned(), ..deliver("old and still told", old) },
+    ];
+    store.commit(Batch { events: events.clone(), deliveries: rows, cursor: None }, morning()).await.unwrap();
+    let claims = claim(&store, morning()).await;
+    let finished: Vec<Settled> = claims.into_iter().map(delivered).collect();
+    store.settle(&finished, morning()).await.unwrap();
+    assert_eq!(store.prune(back(morning().at, 10 * LEASE)).await.unwrap(), 3);
+    drop(store);
+    let store = open(morning()).await;
+    let ids: Vec<EventId> = events.iter().map(|event| event.id).collect();
+    let kept: Vec<bool> = store.events(&ids).await.unwrap().iter().map(Option::is_some).collect();
+    assert_eq!(kept, [true, true, false, false, true, true]);
+    let mut left: Vec<Timestamp> = all(&store).await.iter().map(|row| row.created_at).collect();
+    left.sort_unstable();
+    assert_eq!(left, [old, young], "one that is pending, one that is young");
+    assert_eq!(store.prune(back(morning().at, 10 * LEASE)).await.unwrap(), 0);
+}
+
+pub(super) async fn open_events_are_those_of_the_source_that_somebody_must_act_on(
+    open: impl AsyncFn(Moment) -> Shared,
+) {
+    let store = open(morning()).await;
+    let announced = event("announced");
+    let waiting = Event { standing: Standing::Waiting, ..event("waiting") };
+    let closed = Standing::Closed { at: morning().at, by: Closed::Answered };
+    let others = [
+        Event { standing: closed, ..event("closed") },
+        Event { standing: Standing::Quiet { why: Quiet::Unrouted }, ..event("quiet") },
+        Event { kind: Kind::Voicemail, ..event("a voicemail") },
+        Event { account: "mai".to_owned(), ..event("another account") },
+    ];
+    let events = [announced.clone(), waiting.clone()].into_iter().chain(others).collect();
+    store.commit(Batch { events, ..Batch::default() }, morning()).await.unwrap();
+    drop(store);
+    let mut found = open(morning()).await.open_events(&calls()).await.unwrap();
+    found.sort_by_key(|event| event.uuid.clone());
+    assert_eq!(found, [announced, waiting]);
+}
+
+pub(super) async fn a_cursor_reads_back_as_it_was_written(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let voicemails = Source { kind: Kind::Voicemail, ..calls() };
+    let mut cursor = Cursor::first(morning().at, LEASE);
+    let only = |cursor: &Cursor| Batch { cursor: Some((calls(), cursor.clone())), ..Batch::default() };
+    store.commit(only(&cursor), morning()).await.unwrap();
+    cursor.advance(morning().at, LEASE);
+    cursor.advance(ahead(morning().at, 100_000 * SECOND), LEASE);
+    assert_eq!(cursor.gaps.len(), 1);
+    store.commit(only(&cursor), morning()).await.unwrap();
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(store.cursor(&calls()).await.unwrap(), Some(cursor));
+    assert_eq!(store.cursor(&voicemails).await.unwrap(), None);
+    assert_eq!(store.cursor(&Source { account: "mai".to_owned(), ..calls() }).await.unwrap(), None);
+}
+
+pub(super) async fn a_wall_clock_that_is_corrected_neither_hides_nor_hurries_what_is_due(
+    open: impl AsyncFn(Moment) -> Shared,
+) {
+    let year = 365 * 24 * 3600 * SECOND;
+    for wrong in [back(morning().at, year), ahead(morning().at, year)] {
+        let store = open(morning()).await;
+        let uuid = format!("by {wrong}");
+        store.commit(batch([due_after(&uuid, 30 * SECOND)]), morning()).await.unwrap();
+        let early = Moment { at: wrong, tick: morning().tick + 29 * SECOND };
+        assert_eq!(claim(&store, early).await.len(), 0, "{wrong}: hurried");
+        let due = Moment { tick: early.tick + SECOND, ..early };
+        let held = claim(&store, due).await.pop().unwrap_or_else(|| panic!("{wrong}: hidden"));
+        // What is settled under the wrong clock waits as long as it was told to.
+        let again = settled(held, |delivery| delivery.due_at = ahead(due.at, 30 * SECOND));
+        store.settle(&[again], due).await.unwrap();
+        let put_right = Moment { at: morning().at, tick: due.tick + 30 * SECOND };
+        let held = claim(&store, put_right).await.pop().unwrap_or_else(|| panic!("{wrong}: hidden when put right"));
+        store.settle(&[delivered(held)], put_right).await.unwrap();
+    }
+}
+
+pub(super) async fn a_due_time_from_a_wrong_clock_is_bounded_after_a_restart(open: impl AsyncFn(Moment) -> Shared) {
+    let year = 365 * 24 * 3600 * SECOND;
+    let store = open(morning()).await;
+    let wrong = Moment { at: ahead(morning().at, year), ..morning() };
+    let row = Delivery { due_at: wrong.at, ..delivery("c1", CRM) };
+    store.commit(batch([row]), wrong).await.unwrap();
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(claim(&store, after(morning(), 24 * 3600 * SECOND)).await.len(), 1, "a day at most");
+}
+
+pub(super) async fn the_backlog_counts_what_waits_and_how_long_it_has(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store
+        .commit(batch([delivery("c1", CRM), due_after("c2", 500 * SECOND), delivery("c1", "mail")]), morning())
+        .await
+        .unwrap();
+    let now = after(morning(), 40 * SECOND);
+    let lane = async |channel: &str| {
+        let lanes = store.backlog(now).await.unwrap();
+        let lane = lanes.into_iter().find(|lane| lane.channel == channel).unwrap();
+        (lane.pending, lane.overdue)
+    };
+    assert_eq!(lane(CRM).await, (2, 40 * SECOND));
+    assert_eq!(lane("mail").await, (1, 40 * SECOND));
+    let held = claim_one(&store, now).await;
+    assert_eq!(lane(CRM).await, (2, Duration::ZERO), "what is in somebody's hands is not overdue");
+    store.settle(&[delivered(held)], now).await.unwrap();
+    assert_eq!(lane(CRM).await, (1, Duration::ZERO));
+}
+
+pub(super) async fn list_gives_the_rows_that_are_wanted_in_every_state(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch(["c1", "c2", "c3"].map(|uuid| delivery(uuid, CRM))), morning()).await.unwrap();
+    let mut claims = claim(&store, morning()).await;
+    let (second, first) = (claims.pop().unwrap(), claims.pop().unwrap());
+    store.settle(&[dead(first), delivered(second)], morning()).await.unwrap();
+    assert_eq!(all(&store).await.len(), 3);
+    let count = async |wanted: fn(&State) -> bool| store.list(&|row| wanted(&row.state)).await.unwrap().len();
+    assert_eq!(count(|state| matches!(state, State::Pending)).await, 1);
+    assert_eq!(count(|state| matches!(state, State::Dead { .. })).await, 1);
+    assert_eq!(count(|state| matches!(state, State::Withdrawn { .. })).await, 0);
+}
+
+pub(super) async fn commits_of_many_at_once_are_all_kept(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let commits = (0..200).map(|n| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.commit(batch([delivery(&format!("c{n}"), CRM)]), morning()).await })
+    });
+    for commit in commits.collect::<Vec<_>>() {
+        commit.await.unwrap().unwrap();
+    }
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(store.claim_due(CRM, 1000, LEASE, morning()).await.unwrap().len(), 200);
+}
+
+pub(super) async fn a_store_that_can_write_answers_a_ping(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.ping().await.unwrap();
+    assert_eq!(all(&store).await, []);
+}

@@ -86,12 +86,19 @@ impl Index {
         self.lanes.get(channel).and_then(|lane| lane.turns.get(&id)).is_some_and(|turn| turn.lease == lease)
     }
 
-    /// Gives a claim back, due at once.
-    pub(super) fn release(&mut self, id: DeliveryId, lease: u64, now: Duration) {
-        for lane in self.lanes.values_mut() {
-            if let Some(turn) = lane.turns.get(&id).copied().filter(|turn| turn.lease == lease) {
-                lane.place(Turn { tick: now, lease: 0, ..turn });
-            }
+    /// Gives a claim back, due at once, and says in which channel; `None` when the lease has gone to somebody else.
+    pub(super) fn release(&mut self, id: DeliveryId, lease: u64, now: Duration) -> Option<&str> {
+        self.lanes.iter_mut().find_map(|(channel, lane)| {
+            let turn = lane.turns.get(&id).copied().filter(|turn| turn.lease == lease)?;
+            lane.place(Turn { tick: now, lease: 0, ..turn });
+            Some(channel.as_str())
+        })
+    }
+
+    /// Takes a claimed delivery out whose row is gone.
+    pub(super) fn forget(&mut self, channel: &str, id: DeliveryId, lease: u64) {
+        if self.holds(channel, id, lease) {
+            self.remove(channel, id);
         }
     }
 

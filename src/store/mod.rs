@@ -11,11 +11,10 @@ use crate::event::{DeliveryId, Event, EventId, Kind};
 use crate::outbox::{Claim, Delivery, Settled};
 
 pub mod codec;
-mod index;
-pub mod sled;
-
 #[cfg(test)]
 mod contract;
+mod index;
+pub mod sled;
 
 /// What one read of the PBX changes: stored all or not at all.
 #[derive(Debug, Clone, Default)]

@@ -152,13 +152,13 @@ async fn a_url_is_minted_by_a_form_and_the_key_is_in_no_url() {
     assert_eq!(pbx(&base, 5000).recording_url("u/1", now()).await.unwrap().expose(), url);
     let request = task.await.unwrap();
     assert!(request.starts_with("POST /recording_url/ HTTP/1.1\r\n"), "{request}");
-    assert!(request.ends_with(&format!("\r\n\r\nkey={KEY_ENCODED}&call_uuid=u%2F1")), "{request}");
+    assert!(request.ends_with(&format!("\r\n\r\nkey={KEY_ENCODED}&uuid=u%2F1&call_uuid=u%2F1")), "{request}");
 
     let (base, task) = server(answer("200 OK", "", url)).await;
     assert_eq!(pbx(&base, 5000).voicemail_url("u1", now()).await.unwrap().expose(), url);
     let request = task.await.unwrap();
     assert!(request.starts_with("POST /voicemail_recording_url/ HTTP/1.1\r\n"), "{request}");
-    assert!(request.ends_with("&uuid=u1"), "{request}");
+    assert!(request.ends_with("&uuid=u1&call_uuid=u1"), "{request}");
 }
 
 #[tokio::test]

@@ -163,3 +163,14 @@ async fn a_dropped_receiver_answers_nobody() {
     let answer = exchange(client.post(url).body("x"), 1, PATIENCE).await;
     assert_eq!(answer.unwrap_err().kind, FailureKind::Unreachable);
 }
+
+#[tokio::test]
+async fn what_has_been_seen_does_not_come_again() {
+    let (_, receiver) = start(Kind::Plain);
+    for body in ["a", "b", "c"] {
+        assert_eq!(status(&receiver, body).await, 200);
+    }
+    let bodies = |seen| receiver.since(seen).into_iter().map(|received| received.body).collect::<Vec<_>>();
+    assert_eq!(bodies(1), ["b", "c"]);
+    assert_eq!((bodies(3).len(), bodies(4).len()), (0, 0));
+}

@@ -184,6 +184,14 @@ impl SmtpReceiver {
         self.shared.state().received.iter().cloned().collect()
     }
 
+    /// The messages after the first `seen`, oldest first; of more than 10,000 the last.
+    pub fn since(&self, seen: usize) -> Vec<Mail> {
+        let state = self.shared.state();
+        let kept = state.received.len();
+        let news = state.accepted.saturating_sub(seen).min(kept);
+        state.received.iter().skip(kept - news).cloned().collect()
+    }
+
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         self.shared.state().connections

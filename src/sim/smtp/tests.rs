@@ -189,3 +189,12 @@ async fn a_folded_header_is_read_as_one_line() {
     assert_eq!(mail.header("to").as_deref(), Some("a@x.example, b@x.example"));
     assert_eq!(mail.header("bcc"), None);
 }
+
+#[tokio::test]
+async fn mails_that_have_been_seen_do_not_come_again() {
+    let receiver = start(SmtpOptions::default());
+    for subject in ["a", "b"] {
+        transport(&receiver).build::<Tokio1Executor>().send(message(subject)).await.unwrap();
+    }
+    assert_eq!((receiver.since(0).len(), receiver.since(1).len(), receiver.since(2).len()), (2, 1, 0));
+}

@@ -1,0 +1,215 @@
+//! Opening the store: its folder, its lock, its format, and what becomes of a damaged one.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::writer::{Shared, Writer};
+use super::{PENDING, SledStore};
+use crate::clock::Moment;
+use crate::cursor::ahead;
+use crate::outbox::Delivery;
+use crate::store::StoreError;
+use crate::store::codec::{RowError, decode};
+use crate::store::index::Index;
+
+/// The format of the keys and trees, kept under [`FORMAT_KEY`]; rows have versions of their own.
+const FORMAT: u32 = 1;
+const FORMAT_KEY: &[u8] = b"m/format";
+/// Set in a store that replaces a broken one: it has forgotten what was announced.
+const REPLACES_KEY: &[u8] = b"m/replaces";
+
+/// Enough for every open row of an office; sled's own default is 1 GB.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// A stored due time further ahead than this was written under a clock that was wrong.
+const FURTHEST_DUE: Duration = Duration::from_secs(24 * 3600);
+
+/// Names the process that has the store, or had it last. Written when a store has been opened and holds its format.
+const OWNER_FILE: &str = "owner";
+
+impl SledStore {
+    /// Opens the store, or makes it (mode 0700). A damaged one is set aside under another name and a fresh one made in
+    /// its place; [`SledStore::replaces`] then says so.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process has it, [`StoreError::Format`] when a newer version wrote it,
+    /// [`StoreError::Failed`] when the folder cannot be used.
+    pub fn open(path: &Path, now: Moment) -> Result<Self, StoreError> {
+        match Self::try_open(path, now, None) {
+            Err(Opening::Damaged(cause)) => {
+                let aside = set_aside(path, now.at)?;
+                tracing::error!(
+                    store = %path.display(), quarantined = %aside.display(), cause,
+                    "the store is damaged: it was set aside and a fresh one is used; what was pending in it is not sent, \
+                     and missed calls and voicemails that are still open may be announced again"
+                );
+                Self::try_open(path, now, Some(&aside)).map_err(|opening| opening.into_error(path))
+            }
+            other => other.map_err(|opening| opening.into_error(path)),
+        }
+    }
+
+    fn try_open(path: &Path, now: Moment, replaced: Option<&Path>) -> Result<Self, Opening> {
+        make_folder(path).map_err(|error| Opening::failed("make its folder", &error))?;
+        let owner = path.join(OWNER_FILE);
+        // sled panics on some damaged files, when it opens them or when it first reads a page. The closure owns nothing
+        // that a panic could leave half done.
+        let contents = catch_unwind(AssertUnwindSafe(|| Contents::open(path, &owner, now, replaced)))
+            .unwrap_or_else(|_| Err(Opening::Damaged("the store library panicked on its files".to_owned())))?;
+        let Contents { db, data, index, replaces } = contents;
+        File::create(owner)
+            .and_then(|mut file| write!(file, "process {}", std::process::id()))
+            .map_err(|error| Opening::failed("note its owner", &error))?;
+        // The names of fresh files must be as durable as what is written into them.
+        File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| Opening::failed("sync", &error))?;
+        let tree = (*db).clone();
+        let shared = Arc::new(Shared { index: Mutex::new(index), lanes: Mutex::default() });
+        let (writer, orders) = mpsc::channel();
+        let work =
+            Writer { db, tree: tree.clone(), data, shared: Arc::clone(&shared), path: path.display().to_string() };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || work.run(&orders))
+            .map_err(|error| Opening::failed("start its writer", &error))?;
+        Ok(Self { path: path.display().to_string(), tree, shared, writer: Some((writer, thread)), replaces })
+    }
+}
+
+/// What a store's files hold.
+struct Contents {
+    db: sled::Db,
+    data: File,
+    index: Index,
+    replaces: Option<String>,
+}
+
+impl Contents {
+    fn open(path: &Path, owner: &Path, now: Moment, replaced: Option<&Path>) -> Result<Self, Opening> {
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+        let db = config.open().map_err(|error| match error {
+            sled::Error::Io(error) if is_lock(&error) => {
+                Opening::Locked(std::fs::read_to_string(owner).unwrap_or_default())
+            }
+            error => Opening::of(&error, "be opened"),
+        })?;
+        let data = OpenOptions::new()
+            .write(true)
+            .open(path.join("db"))
+            .map_err(|error| Opening::failed("open its data file", &error))?;
+        match read(&db, FORMAT_KEY)? {
+            Some(found) if found == FORMAT.to_string() => {}
+            Some(found) => return Err(Opening::Format(found)),
+            // The owner is noted after the format is safe on the disk: this store has lost it, and all else.
+            None if owner.exists() => return Err(Opening::Damaged("its data is gone".to_owned())),
+            None => begin(&db, &data, replaced)?,
+        }
+        // Every page is read once: damage must show here, where it can be set aside.
+        for pair in db.iter() {
+            pair.map_err(|error| Opening::of(&error, "be read"))?;
+        }
+        let index = load_index(&db, now)?;
+        let replaces = read(&db, REPLACES_KEY)?;
+        Ok(Self { db, data, index, replaces })
+    }
+}
+
+/// Writes what a fresh store holds, durably.
+fn begin(db: &sled::Db, data: &File, replaced: Option<&Path>) -> Result<(), Opening> {
+    let mut batch = sled::Batch::default();
+    batch.insert(FORMAT_KEY, FORMAT.to_string().into_bytes());
+    if let Some(aside) = replaced {
+        batch.insert(REPLACES_KEY, aside.display().to_string().into_bytes());
+    }
+    db.apply_batch(batch).and_then(|()| db.flush()).map_err(|error| Opening::of(&error, "be written"))?;
+    data.sync_all().map_err(|error| Opening::failed("sync", &error))
+}
+
+fn read(tree: &sled::Tree, key: &[u8]) -> Result<Option<String>, Opening> {
+    let value = tree.get(key).map_err(|error| Opening::of(&error, "be read"))?;
+    Ok(value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn load_index(tree: &sled::Tree, now: Moment) -> Result<Index, Opening> {
+    let mut index = Index::default();
+    let latest = ahead(now.at, FURTHEST_DUE);
+    for pair in tree.scan_prefix(PENDING) {
+        let (_, row) = pair.map_err(|error| Opening::of(&error, "be read"))?;
+        match decode::<Delivery>(&row) {
+            Ok(mut delivery) => {
+                delivery.due_at = delivery.due_at.min(latest);
+                index.put(&delivery, now);
+            }
+            Err(RowError::Version(version)) => return Err(Opening::Format(format!("row version {version}"))),
+            Err(error) => tracing::error!(%error, "a pending delivery cannot be read; it is kept, and not sent"),
+        }
+    }
+    Ok(index)
+}
+
+/// Why a store did not open.
+enum Opening {
+    Locked(String),
+    Damaged(String),
+    Format(String),
+    Failed(&'static str, String),
+}
+
+impl Opening {
+    fn failed(action: &'static str, error: &std::io::Error) -> Self {
+        Self::Failed(action, error.to_string())
+    }
+
+    /// Files that hold nonsense are damaged; files that cannot be had are not.
+    fn of(error: &sled::Error, action: &'static str) -> Self {
+        match error {
+            sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => Self::Damaged(error.to_string()),
+            sled::Error::Io(io) if is_nonsense(io) => Self::Damaged(error.to_string()),
+            _ => Self::Failed(action, error.to_string()),
+        }
+    }
+
+    fn into_error(self, path: &Path) -> StoreError {
+        let path = path.display().to_string();
+        match self {
+            Self::Locked(owner) if owner.is_empty() => StoreError::Locked { path, owner: "another process".to_owned() },
+            Self::Locked(owner) => StoreError::Locked { path, owner },
+            Self::Format(found) => StoreError::Format { path, found, known: FORMAT },
+            Self::Damaged(cause) => StoreError::Failed { path, action: "be opened", cause },
+            Self::Failed(action, cause) => StoreError::Failed { path, action, cause },
+        }
+    }
+}
+
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// sled reports a held lock as an I/O error with these words.
+fn is_lock(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
+}
+
+/// sled reports some damage, such as a file that is too short, as an I/O error.
+fn is_nonsense(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+}
+
+fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let stamp = now.strftime("%Y%m%dT%H%M%SZ");
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!("{name}.broken-{stamp}"));
+    std::fs::rename(path, &aside).map_err(|error| StoreError::Failed {
+        path: path.display().to_string(),
+        action: "be set aside, though it is damaged",
+        cause: error.to_string(),
+    })?;
+    Ok(aside)
+}
