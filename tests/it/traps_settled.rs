@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use ringback::event::{EventId, EventType, Kind};
 use ringback::sim::pbx::{Direction, Endpoint, PbxOptions, SimCall};
 use ringback::sim::receiver::Mode;
+use ringback::store::Source;
 use serde_json::json;
 
 use crate::harness::Office;
@@ -24,6 +26,10 @@ async fn office(options: PbxOptions) -> Office {
     let office = Office::with(options);
     office.once().await;
     office
+}
+
+fn calls() -> Source {
+    Source { account: "main".to_owned(), kind: Kind::Call }
 }
 
 fn nothing() -> Vec<String> {
@@ -302,4 +308,69 @@ async fn a_voicemail_that_comes_after_its_call_was_told_is_told_too() {
     office.leave_voicemail("u1");
     minutes_pass(&office, 2).await;
     assert_eq!(office.told(), ["call.missed u1", "voicemail.new u1"]);
+}
+
+#[tokio::test]
+async fn a_call_and_its_voicemail_that_become_known_together_are_one_message_on_every_channel() {
+    for _ in 0..3 {
+        let office = office(PbxOptions::default()).await;
+        office.clock.advance(10 * MINUTE);
+        office.miss("u1");
+        office.leave_voicemail("u1");
+        office.clock.advance(5 * MINUTE);
+        minutes_pass(&office, 3).await;
+        assert_eq!(office.told(), ["voicemail.new u1"]);
+        assert_eq!((office.slack.accepted(), office.mail.received().len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_a_channel_could_not_be_told_of_within_its_follow_up_is_told_when_the_channel_is_back() {
+    let mut office = office(PbxOptions::default()).await;
+    office.routes = "[{notify: crm}]".to_owned();
+    office.missed_calls = "follow_up: 2h".to_owned();
+    office.webhook.set_mode(Mode::StatusWith(401, Vec::new(), "who are you".to_owned()));
+    let running = office.run().await;
+    office.miss("c1");
+    office.pass(&running, 4 * HOUR, MINUTE).await;
+    assert!(running.store().open_events(&calls()).await.unwrap().is_empty(), "it is not watched any more");
+    office.webhook.set_mode(Mode::Ok);
+    let told = office.pass_until(&running, HOUR, MINUTE, || office.webhook.accepted() == 1).await;
+    assert!(told.is_some());
+    running.stop().await;
+    assert_eq!(office.told(), ["call.missed c1"]);
+}
+
+#[tokio::test]
+async fn a_long_read_does_not_reopen_what_was_settled_while_it_went_on() {
+    let mut office = Office::with(PbxOptions::default());
+    office.routes = "[{notify: crm}]".to_owned();
+    office.missed_calls = "grace: 4m, follow_up: 48h".to_owned();
+    // So many older ones that the wider read takes three pages, and so several minutes.
+    for n in 0..220_u32 {
+        let end = office.now().checked_sub(3 * HOUR + n * MINUTE).unwrap();
+        let caller_number = format!("0532{n:07}");
+        office.pbx.add_call(SimCall { caller_number, ..SimCall::missed(format!("old-{n}"), end, 20 * SECOND) });
+    }
+    office.once().await;
+    office.clock.advance(61 * SECOND);
+    let running = office.run().await;
+    office.miss("c1");
+    let id = EventId::derive("main", EventType::CallMissed, "c1");
+    let mut settled = false;
+    for second in 0..120_u32 {
+        office.pass(&running, 5 * SECOND, 5 * SECOND).await;
+        if second == 3 {
+            let again = SimCall::answered("again", office.now(), 3 * SECOND);
+            office.pbx.add_call(again);
+            office.pbx.set_returned("c1", "r1");
+        }
+        let event = running.store().events(&[id]).await.unwrap().remove(0);
+        let closed = event.is_some_and(|event| event.is_settled());
+        assert!(closed || !settled, "reopened after {second} steps");
+        settled = closed;
+    }
+    assert!(settled);
+    running.stop().await;
+    assert_eq!(office.told(), nothing());
 }
