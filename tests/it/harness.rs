@@ -38,6 +38,8 @@ pub(crate) struct Office {
     pub(crate) missed_calls: String,
     /// Inside the webhook channel: begins with a comma.
     pub(crate) crm: String,
+    /// Inside the account: begins with a comma.
+    pub(crate) account: String,
     /// Inside `store`: begins with a comma.
     pub(crate) store: String,
 }
@@ -113,6 +115,7 @@ impl Office {
             missed_calls: String::new(),
             crm: String::new(),
             store: String::new(),
+            account: String::new(),
             clock,
         }
     }
@@ -122,7 +125,7 @@ impl Office {
         let mail = self.mail.address();
         format!(
             "accounts:
-  - {{name: main, api_key: '{key}', base_url: '{pbx}'}}
+  - {{name: main, api_key: '{key}', base_url: '{pbx}'{account}}}
 watch:
   missed_calls: {{{missed_calls}}}
 channels:
@@ -142,6 +145,7 @@ routes: {routes}
             pbx = self.pbx.base_url(),
             missed_calls = self.missed_calls,
             crm = self.crm,
+            account = self.account,
             keep = self.store,
             host = mail.ip(),
             port = mail.port(),
