@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::channel::{Channel, Parcel};
 use crate::clock::Clock;
 use crate::config::RecordingMode;
-use crate::event::DeliveryId;
+use crate::event::{Closed, DeliveryId, EventId, EventType, Kind, Standing};
 use crate::message::Locale;
 use crate::metrics::Metrics;
 use crate::outbox::{self, Claim, Outcome, Settled, State};
@@ -25,6 +25,7 @@ use crate::recording::Recordings;
 use crate::render::{Facts, Recording, Renderer};
 use crate::retry;
 use crate::store::{Store, StoreError};
+use crate::track;
 
 /// A message waits this long for a recording URL after its own due time, then goes without.
 const URL_PATIENCE: Duration = Duration::from_secs(60);
@@ -161,7 +162,8 @@ impl Lane {
         let lease = self.settings.timeout + URL_PATIENCE + LEASE_MARGIN;
         let name = self.settings.name.as_str();
         match self.context.store.claim_due(name, free, lease, now).await {
-            Ok(claims) => {
+            Ok(mut claims) => {
+                self.settle_by_voicemails(&mut claims, now.at).await;
                 if let Some(rate) = self.settings.rate
                     && !claims.is_empty()
                 {
@@ -183,6 +185,25 @@ impl Lane {
         match self.context.store.next_due(name).await {
             Ok(next) => next.unwrap_or(Duration::MAX).max(now.tick),
             Err(_) => now.tick + STORE_PAUSE,
+        }
+    }
+
+    /// A missed call and the voicemail that was left in it are one matter: while nothing of the call has been sent, the
+    /// voicemail speaks for both. The two are read side by side, so either may be stored first.
+    async fn settle_by_voicemails(&self, claims: &mut [Claim], now: Timestamp) {
+        let calls = claims.iter_mut().filter(|claim| claim.event.kind == Kind::Call && claim.delivery.attempts == 0);
+        let calls: Vec<&mut Claim> = calls.collect();
+        let id = |claim: &&mut Claim| EventId::derive(&claim.event.account, EventType::VoicemailNew, &claim.event.uuid);
+        let ids: Vec<EventId> = calls.iter().map(id).collect();
+        match self.context.store.events(&ids).await {
+            Ok(voicemails) => {
+                for (claim, voicemail) in calls.into_iter().zip(voicemails) {
+                    if voicemail.is_some_and(|voicemail| !matches!(voicemail.standing, Standing::Quiet { .. })) {
+                        claim.event = track::close(&claim.event, Closed::Voicemail, now);
+                    }
+                }
+            }
+            Err(error) => tracing::error!(channel = self.settings.name, %error, "voicemails cannot be looked up"),
         }
     }
 

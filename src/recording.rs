@@ -76,14 +76,18 @@ impl Recordings {
     pub async fn link(&self, event: &Event, deadline: Duration) -> Option<Link> {
         let account = self.accounts.get(&event.account)?;
         let cell = account.cell(event.id, self.clock.tick());
+        let asked_at = self.clock.tick();
         // The channel that mints for all may have a later deadline than this message.
-        let mut minted = tokio::select! {
+        let minted = tokio::select! {
             biased;
-            minted = cell.lock() => minted,
-            () = self.clock.sleep_until(deadline) => {
-                self.metrics.recording_url(&event.account, "not_ready");
-                return None;
-            }
+            minted = cell.lock() => Some(minted),
+            () = self.clock.sleep_until(deadline) => None,
+        };
+        // Who has waited for that channel in vain does not begin anew.
+        let in_time = |now| now == asked_at || now < deadline;
+        let Some(mut minted) = minted.filter(|minted| minted.is_some() || in_time(self.clock.tick())) else {
+            self.metrics.recording_url(&event.account, "not_ready");
+            return None;
         };
         if let Some(known) = &*minted
             && self.clock.tick().saturating_sub(known.at) <= SHARED

@@ -1,1 +1,254 @@
+//! Every path of the state machine of a delivery, and what holds for all of them.
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{Called, Caller, Kind, Standing};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn claim() -> Claim {
+    let event = Event {
+        id: EventId::derive("main", EventType::CallMissed, "u1"),
+        account: "main".into(),
+        kind: Kind::Call,
+        uuid: "u1".into(),
+        caller: Caller::default(),
+        called: Called::default(),
+        started_at: at(-30),
+        ended_at: at(-10),
+        duration: Some(20),
+        queue_wait: None,
+        result: None,
+        return_uuid: None,
+        recording: false,
+        seen_at: at(-5),
+        standing: Standing::Announced { at: at(0) },
+    };
+    let delivery = Delivery {
+        id: DeliveryId::derive("main", EventType::CallMissed, "u1", "crm"),
+        event_id: event.id,
+        event: EventType::CallMissed,
+        channel: "crm".into(),
+        rule: 0,
+        happened_at: event.ended_at,
+        seen_at: event.seen_at,
+        created_at: at(0),
+        due_at: at(0),
+        attempts: 0,
+        state: State::Pending,
+        last_failure: None,
+    };
+    Claim { lease: 7, delivery, event }
+}
+
+fn after(attempts: u32) -> Claim {
+    let mut claim = claim();
+    claim.delivery.attempts = attempts;
+    claim
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure::new(kind, "it did not work")
+}
+
+fn again(kind: FailureKind, wait: Option<Duration>) -> Outcome {
+    Outcome::RetryAfter { failure: failure(kind), wait }
+}
+
+/// Without jitter, so that waits can be told to the second.
+fn policy() -> retry::Policy {
+    retry::Policy { jitter: 0.0, ..retry::Policy::default() }
+}
+
+const CHARGED: [FailureKind; 6] = [
+    FailureKind::Timeout,
+    FailureKind::Unreachable,
+    FailureKind::Tls,
+    FailureKind::Receiver,
+    FailureKind::Rejected,
+    FailureKind::Internal,
+];
+const PAUSING: [FailureKind; 2] = [FailureKind::RateLimited, FailureKind::Unauthorized];
+
+#[test]
+fn a_delivery_that_was_taken_is_delivered_and_its_failure_forgotten() {
+    let mut claim = after(2);
+    claim.delivery.last_failure = Some(failure(FailureKind::Timeout));
+    let Settled { lease, delivery } = settle(claim, Outcome::Delivered, at(9), &policy(), 0.5);
+    assert_eq!((lease, delivery.attempts, delivery.state), (7, 3, State::Delivered { at: at(9) }));
+    assert_eq!(delivery.last_failure, None);
+}
+
+#[test]
+fn a_delivery_that_was_refused_for_good_is_dead_at_once_and_says_why() {
+    let outcome = Outcome::Permanent(failure(FailureKind::Rejected));
+    let Settled { delivery, .. } = settle(claim(), outcome, at(9), &policy(), 0.5);
+    assert_eq!((delivery.attempts, delivery.state), (1, State::Dead { at: at(9) }));
+    assert_eq!(delivery.last_failure, Some(failure(FailureKind::Rejected)));
+}
+
+#[test]
+fn a_failed_attempt_is_charged_and_comes_again_after_the_policys_wait() {
+    for kind in CHARGED {
+        let Settled { delivery, .. } = settle(claim(), again(kind, None), at(9), &policy(), 0.5);
+        assert_eq!((delivery.attempts, delivery.state, delivery.due_at), (1, State::Pending, at(14)), "{kind:?}");
+        assert_eq!(delivery.last_failure, Some(failure(kind)));
+    }
+}
+
+#[test]
+fn a_failure_that_pauses_the_channel_charges_no_attempt_and_keeps_the_turn() {
+    for kind in PAUSING {
+        let Settled { delivery, .. } = settle(after(3), again(kind, Some(secs(600))), at(9), &policy(), 0.5);
+        assert_eq!((delivery.attempts, delivery.state, delivery.due_at), (3, State::Pending, at(9)), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_wait_that_the_receiver_names_is_a_floor_and_not_for_ever() {
+    let due = |wait| settle(claim(), again(FailureKind::Receiver, Some(wait)), at(0), &policy(), 0.5).delivery.due_at;
+    assert_eq!(due(secs(120)), at(120));
+    assert_eq!(due(secs(1)), at(5), "shorter than our own");
+    assert_eq!(due(secs(1_000_000)), at(86_400));
+}
+
+#[test]
+fn the_last_try_is_on_the_deadline_and_a_failure_then_is_the_end() {
+    let policy = policy();
+    let deadline = 72 * 3600;
+    let Settled { delivery, .. } =
+        settle(after(20), again(FailureKind::Timeout, None), at(deadline - 60), &policy, 0.5);
+    assert_eq!((delivery.state, delivery.due_at), (State::Pending, at(deadline)));
+    let Settled { delivery, .. } = settle(after(21), again(FailureKind::Timeout, None), at(deadline), &policy, 0.5);
+    assert_eq!(delivery.state, State::Dead { at: at(deadline) });
+}
+
+#[test]
+fn a_channel_that_stays_paused_past_the_deadline_gives_up_too() {
+    let late = at(72 * 3600 + 1);
+    for kind in PAUSING {
+        let Settled { delivery, .. } = settle(claim(), again(kind, None), late, &policy(), 0.5);
+        assert_eq!((delivery.attempts, delivery.state), (0, State::Dead { at: late }));
+        assert!(delivery.last_failure.is_some(), "and says why");
+    }
+}
+
+#[test]
+fn a_withdrawn_delivery_keeps_its_attempts() {
+    let Settled { lease, delivery } = withdraw(claim(), at(3));
+    assert_eq!((lease, delivery.attempts, delivery.state), (7, 0, State::Withdrawn { at: at(3) }));
+}
+
+#[test]
+fn a_rate_limit_pauses_as_long_as_it_says_within_a_day() {
+    let pause = |wait| pause(&failure(FailureKind::RateLimited), wait, 1);
+    assert_eq!(pause(None), Some(secs(30)));
+    assert_eq!(pause(Some(secs(7))), Some(secs(7)));
+    assert_eq!(pause(Some(secs(1_000_000))), Some(secs(86_400)));
+}
+
+#[test]
+fn refused_credentials_pause_longer_each_time_up_to_half_an_hour() {
+    let pause = |streak| pause(&failure(FailureKind::Unauthorized), None, streak).unwrap().as_secs();
+    assert_eq!([1, 2, 3, 4, 5, 6, 7, u32::MAX].map(pause), [60, 120, 240, 480, 960, 1920, 1920, 1920]);
+    assert_eq!(pause(0), 60);
+}
+
+#[test]
+fn no_other_failure_pauses_a_channel() {
+    for kind in CHARGED {
+        assert_eq!(pause(&failure(kind), Some(secs(60)), 3), None);
+        assert!(!kind.pauses_channel());
+    }
+}
+
+#[test]
+fn a_long_failure_is_cut_between_characters() {
+    let failure = Failure::new(FailureKind::Rejected, "ş".repeat(400));
+    assert!(failure.text.len() <= Failure::MAX_TEXT && failure.text.ends_with("ş…"));
+}
+
+fn kinds() -> impl Strategy<Value = FailureKind> {
+    prop::sample::select([CHARGED.as_slice(), PAUSING.as_slice()].concat())
+}
+
+fn outcomes() -> impl Strategy<Value = Outcome> {
+    let wait = prop::option::of((0_u64..200_000).prop_map(secs));
+    prop_oneof![
+        1 => Just(Outcome::Delivered),
+        1 => kinds().prop_map(|kind| Outcome::Permanent(failure(kind))),
+        8 => (kinds(), wait).prop_map(|(kind, wait)| again(kind, wait)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_an_attempt_ends_with_the_delivery_is_still_there(
+        outcome in outcomes(), attempts in 0_u32..50, age in -100_i64..400_000, draw in 0.0..1.0_f64,
+    ) {
+        let (before, now) = (after(attempts).delivery, at(age));
+        let Settled { lease, delivery } = settle(after(attempts), outcome.clone(), now, &retry::Policy::default(), draw);
+        prop_assert_eq!(lease, 7);
+        let decided = |row: &Delivery| (row.id, row.event_id, row.channel.clone(), row.created_at, row.seen_at, row.rule);
+        prop_assert_eq!(decided(&delivery), decided(&before));
+        match &outcome {
+            Outcome::Delivered => prop_assert_eq!(delivery.state, State::Delivered { at: now }),
+            Outcome::Permanent(_) => prop_assert_eq!(delivery.state, State::Dead { at: now }),
+            Outcome::RetryAfter { .. } => {
+                let deadline = ahead(before.created_at, retry::Policy::default().give_up_after);
+                let expected = if now < deadline { State::Pending } else { State::Dead { at: now } };
+                prop_assert_eq!(delivery.state, expected);
+            }
+        }
+        prop_assert_eq!(delivery.last_failure.is_some(), outcome != Outcome::Delivered);
+    }
+
+    #[test]
+    fn only_an_attempt_that_the_receiver_is_charged_with_counts(
+        kind in kinds(), wait in prop::option::of(0_u64..200_000), attempts in 0_u32..50, age in 0_i64..400_000,
+    ) {
+        let Settled { delivery, .. } =
+            settle(after(attempts), again(kind, wait.map(secs)), at(age), &retry::Policy::default(), 0.3);
+        prop_assert_eq!(delivery.attempts - attempts, u32::from(!kind.pauses_channel()));
+    }
+
+    #[test]
+    fn a_retry_is_never_due_before_now_nor_before_the_receiver_said_nor_after_the_deadline(
+        kind in kinds(), wait in prop::option::of(0_u64..200_000), attempts in 0_u32..50,
+        age in 0_i64..259_200, draw in 0.0..1.0_f64,
+    ) {
+        let policy = retry::Policy::default();
+        let now = at(age);
+        let Settled { delivery, .. } = settle(after(attempts), again(kind, wait.map(secs)), now, &policy, draw);
+        let deadline = ahead(delivery.created_at, policy.give_up_after);
+        prop_assert!(now <= delivery.due_at && delivery.due_at <= deadline.max(now));
+        if let (false, Some(wait)) = (kind.pauses_channel(), wait) {
+            let asked = ahead(now, secs(wait.min(86_400)));
+            prop_assert!(delivery.due_at >= asked.min(deadline));
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_is_never_there_is_given_up_and_tried_a_last_time_on_the_deadline(draw in 0.0..1.0_f64) {
+        let policy = retry::Policy::default();
+        let (mut row, mut now, mut tries) = (claim(), at(0), 0);
+        let last = loop {
+            let Settled { delivery, .. } = settle(row, again(FailureKind::Unreachable, None), now, &policy, draw);
+            tries += 1;
+            prop_assert!(tries < 1000);
+            if delivery.state != State::Pending {
+                break now;
+            }
+            now = delivery.due_at;
+            row = Claim { delivery, ..claim() };
+        };
+        prop_assert_eq!(last, at(72 * 3600));
+    }
+}

@@ -38,6 +38,8 @@ pub(crate) struct Office {
     pub(crate) missed_calls: String,
     /// Inside the webhook channel: begins with a comma.
     pub(crate) crm: String,
+    /// Inside the account: begins with a comma.
+    pub(crate) account: String,
     /// Inside `store`: begins with a comma.
     pub(crate) store: String,
 }
@@ -109,6 +111,7 @@ impl Office {
             missed_calls: String::new(),
             crm: String::new(),
             store: String::new(),
+            account: String::new(),
             clock,
         }
     }
@@ -118,7 +121,7 @@ impl Office {
         let mail = self.mail.address();
         format!(
             "accounts:
-  - {{name: main, api_key: '{key}', base_url: '{pbx}'}}
+  - {{name: main, api_key: '{key}', base_url: '{pbx}'{account}}}
 watch:
   missed_calls: {{{missed_calls}}}
 channels:
@@ -138,6 +141,7 @@ routes: {routes}
             pbx = self.pbx.base_url(),
             missed_calls = self.missed_calls,
             crm = self.crm,
+            account = self.account,
             keep = self.store,
             host = mail.ip(),
             port = mail.port(),
@@ -180,16 +184,25 @@ routes: {routes}
     /// that they have all had their turns when this one comes again; only the store's writer has a thread of its own, and
     /// an answer of it means that it has done all that was ordered before.
     pub(crate) async fn idle(&self, running: &Running) {
-        let mut calm = 0;
-        let mut before = self.movements();
-        while calm < 3 {
-            for _ in 0..64 {
+        loop {
+            self.calm().await;
+            let before = self.movements();
+            in_time(running.store.ping()).await.unwrap();
+            self.calm().await;
+            if self.movements() == before {
+                return;
+            }
+        }
+    }
+
+    /// Returns when a hundred turns of everything have moved nothing.
+    async fn calm(&self) {
+        let mut before = None;
+        while before != Some(self.movements()) {
+            before = Some(self.movements());
+            for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
-            in_time(running.store.ping()).await.unwrap();
-            let now = self.movements();
-            calm = if now == before { calm + 1 } else { 0 };
-            before = now;
         }
     }
 

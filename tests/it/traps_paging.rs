@@ -14,10 +14,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Tells the webhook alone, so that hundreds of messages take no time.
 fn office(options: PbxOptions) -> Office {
-    let mut office = Office::with(options);
-    office.routes = "[{notify: crm}]".to_owned();
-    office.crm = ", recording: none".to_owned();
-    office
+    Office { routes: "[{notify: crm}]".to_owned(), crm: ", recording: none".to_owned(), ..Office::with(options) }
 }
 
 fn call(uuid: String, office: &Office, n: u32) -> SimCall {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use ringback::sim::pbx::{PbxOptions, SimCall};
+use ringback::event::{EventId, EventType, Kind};
+use ringback::sim::pbx::{Direction, Endpoint, PbxOptions, SimCall};
+use ringback::sim::receiver::Mode;
+use ringback::store::Source;
 use serde_json::json;
 
 use crate::harness::Office;
@@ -23,6 +26,10 @@ async fn office(options: PbxOptions) -> Office {
     let office = Office::with(options);
     office.once().await;
     office
+}
+
+fn calls() -> Source {
+    Source { account: "main".to_owned(), kind: Kind::Call }
 }
 
 fn nothing() -> Vec<String> {
@@ -131,9 +138,9 @@ async fn a_pbx_that_ignores_filters_is_not_asked_again_and_again_about_a_call_th
         call.answered_at = Some(call.start);
     });
     office.pass(&running, 2 * MINUTE, 5 * SECOND).await;
-    let before = office.asked(ringback::sim::pbx::Endpoint::Cdrs).len();
+    let before = office.asked(Endpoint::Cdrs).len();
     office.pass(&running, 4 * MINUTE, 5 * SECOND).await;
-    let more = office.asked(ringback::sim::pbx::Endpoint::Cdrs).len() - before;
+    let more = office.asked(Endpoint::Cdrs).len() - before;
     assert!(more <= 11, "{more} requests in four quiet minutes");
     running.stop().await;
     assert_eq!(office.told(), nothing());
@@ -154,12 +161,12 @@ async fn a_call_that_was_returned_before_it_was_ever_seen_is_never_told() {
 async fn a_call_that_is_returned_while_its_receiver_is_down_is_not_told_any_more() {
     let mut office = office(PbxOptions::default()).await;
     office.routes = "[{notify: crm}]".to_owned();
-    office.webhook.set_mode(ringback::sim::receiver::Mode::Status(429));
+    office.webhook.set_mode(Mode::Status(429));
     office.miss("c1");
     minutes_pass(&office, 2).await;
     assert_eq!(office.webhook.accepted(), 0);
     office.pbx.set_returned("c1", "r1");
-    office.webhook.set_mode(ringback::sim::receiver::Mode::Ok);
+    office.webhook.set_mode(Mode::Ok);
     let rest = office.once_after(10 * MINUTE).await;
     assert_eq!((office.told(), rest.pending), (nothing(), 0));
 }
@@ -168,7 +175,6 @@ async fn a_call_that_is_returned_while_its_receiver_is_down_is_not_told_any_more
 async fn what_a_pbx_without_filters_lists_besides_missed_calls_is_not_told() {
     let office = office(PbxOptions { ignore_filters: true, ..PbxOptions::default() }).await;
     office.clock.advance(MINUTE);
-    use ringback::sim::pbx::Direction;
     office.pbx.add_call(SimCall::answered("answered", office.now(), MINUTE));
     for (n, direction) in [Direction::Outbound, Direction::OutboundApi, Direction::OutboundIvr, Direction::Internal]
         .into_iter()
@@ -302,4 +308,74 @@ async fn a_voicemail_that_comes_after_its_call_was_told_is_told_too() {
     office.leave_voicemail("u1");
     minutes_pass(&office, 2).await;
     assert_eq!(office.told(), ["call.missed u1", "voicemail.new u1"]);
+}
+
+#[tokio::test]
+async fn a_call_and_its_voicemail_that_become_known_together_are_one_message_on_every_channel() {
+    for _ in 0..3 {
+        let office = office(PbxOptions::default()).await;
+        office.clock.advance(10 * MINUTE);
+        office.miss("u1");
+        office.leave_voicemail("u1");
+        office.clock.advance(5 * MINUTE);
+        minutes_pass(&office, 3).await;
+        assert_eq!(office.told(), ["voicemail.new u1"]);
+        assert_eq!((office.slack.accepted(), office.mail.received().len()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_a_channel_could_not_be_told_of_within_its_follow_up_is_told_when_the_channel_is_back() {
+    let mut office = office(PbxOptions::default()).await;
+    office.routes = "[{notify: crm}]".to_owned();
+    office.missed_calls = "follow_up: 2h".to_owned();
+    office.webhook.set_mode(Mode::StatusWith(401, Vec::new(), "who are you".to_owned()));
+    let running = office.run().await;
+    office.miss("c1");
+    office.pass(&running, 4 * HOUR, MINUTE).await;
+    assert!(running.store().open_events(&calls()).await.unwrap().is_empty(), "it is not watched any more");
+    office.webhook.set_mode(Mode::Ok);
+    let told = office.pass_until(&running, HOUR, MINUTE, || office.webhook.accepted() == 1).await;
+    assert!(told.is_some());
+    running.stop().await;
+    assert_eq!(office.told(), ["call.missed c1"]);
+}
+
+#[tokio::test]
+async fn a_long_read_does_not_reopen_what_was_settled_while_it_went_on() {
+    let mut office = Office::with(PbxOptions::default());
+    office.routes = "[{notify: crm}]".to_owned();
+    office.missed_calls = "grace: 4m, follow_up: 48h".to_owned();
+    // So few requests a minute and so many calls since the one that is open that the wider read takes a minute a page.
+    office.account = ", limits: {cdrs: 4}".to_owned();
+    office.once().await;
+    office
+        .pbx
+        .add_call(SimCall { caller_number: "02121112233".into(), ..SimCall::missed("open", office.now(), MINUTE) });
+    office.once_after(61 * SECOND).await;
+    office.once_after(5 * MINUTE).await;
+    assert_eq!(office.told(), ["call.missed open"]);
+    office.clock.advance(5 * HOUR);
+    for n in 0..220_u32 {
+        let end = office.now().checked_sub(130 * MINUTE + n * 45 * SECOND).unwrap();
+        let call = SimCall::missed(format!("old-{n}"), end, 20 * SECOND);
+        let return_uuid = Some(format!("r-{n}"));
+        office.pbx.add_call(SimCall { caller_number: format!("0532{n:07}"), return_uuid, ..call });
+    }
+    office.miss("c1");
+    let running = office.run().await;
+    office.pass(&running, 15 * SECOND, 5 * SECOND).await;
+    office.pbx.set_returned("c1", "r1");
+    let id = EventId::derive("main", EventType::CallMissed, "c1");
+    let mut settled = false;
+    for step in 0..60 {
+        office.pass(&running, 5 * SECOND, 5 * SECOND).await;
+        let event = running.store().events(&[id]).await.unwrap().remove(0);
+        let now = event.is_some_and(|event| event.is_settled());
+        assert!(now || !settled, "reopened after {step} steps");
+        settled = now;
+    }
+    assert!(settled);
+    running.stop().await;
+    assert_eq!(office.told(), ["call.missed open"]);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringback::app::App;
-use ringback::sim::pbx::{Endpoint, SimCall, SimVoicemail};
+use ringback::sim::pbx::{Endpoint, Fault, MarksRead, SimCall, SimVoicemail};
 use ringback::sim::receiver::{Mode, Received};
 
 use crate::harness::{Office, in_time};
@@ -95,7 +95,8 @@ async fn a_kill_between_the_decision_and_the_answer_tells_again_under_the_same_i
     office.once_after(61 * SECOND).await;
     assert_eq!(office.told(), ["call.missed c1", "voicemail.new v1"]);
     let mut after = ids(&office.webhook.received()[2..]);
-    (before.sort_unstable(), after.sort_unstable());
+    before.sort_unstable();
+    after.sort_unstable();
     assert_eq!(before, after);
     office.once_after(61 * SECOND).await;
     assert_eq!(office.webhook.total(), 4, "told, and not told again");
@@ -106,7 +107,7 @@ async fn a_kill_while_the_link_is_minted_loses_no_voicemail() {
     let mut office = Office::new();
     office.routes = "[{notify: crm}]".to_owned();
     office.once().await;
-    office.pbx.fault(Endpoint::VoicemailRecordingUrl, ringback::sim::pbx::Fault::Hang, 1);
+    office.pbx.fault(Endpoint::VoicemailRecordingUrl, Fault::Hang, 1);
     let running = office.run().await;
     office.leave_voicemail("v1");
     let asked = || office.asked(Endpoint::VoicemailRecordingUrl).len() == 1;
@@ -151,7 +152,7 @@ async fn what_was_pruned_is_not_told_again() {
     office.pass(&running, 61 * SECOND, 61 * SECOND).await;
     office.miss("c1");
     office.leave_voicemail("v1");
-    office.pbx.configure(|options| options.marks_read = ringback::sim::pbx::MarksRead::Never);
+    office.pbx.configure(|options| options.marks_read = MarksRead::Never);
     office.pass(&running, 3 * MINUTE, 10 * SECOND).await;
     assert_eq!(office.told(), ["call.missed c1", "voicemail.new v1"]);
     for _ in 0..40 {
