@@ -156,7 +156,8 @@ impl Lane {
             return self.paused_until;
         }
         if free == 0 {
-            return if work.attempts.is_empty() { self.next_turn } else { Duration::MAX };
+            // Either the rate holds it back until then, or every hand is full and what is under way wakes the lane.
+            return if self.next_turn > now.tick { self.next_turn } else { Duration::MAX };
         }
         self.context.metrics.paused(&self.settings.name, false);
         let lease = self.settings.timeout + URL_PATIENCE + LEASE_MARGIN;

@@ -402,7 +402,8 @@ impl Watcher {
     /// What a page changes goes to the walk's stage; what the page before left there, and this one did not take back, is
     /// committed. Returns whether the page brought anything new.
     async fn stage(&mut self, walk: &mut Walk, page: &Page) -> Result<bool, Trouble> {
-        let now = self.context.clock.now();
+        // Seen when it was asked for, not when the answer had been read: what is due at once is then due in this walk.
+        let now = walk.read_at;
         let account = self.source.account.as_str();
         let first = self.source.kind.first_event();
         let records = track::merge_copies(page.records.clone());
