@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::writer::{Shared, Writer};
-use super::{PENDING, SledStore};
+use super::journal::{self, Journal};
+use super::writer::{Shared, Writer, moved_up_to, put_rows};
+use super::{MOVED_KEY, PENDING, SledStore};
 use crate::clock::Moment;
 use crate::cursor::ahead;
 use crate::outbox::Delivery;
@@ -62,22 +63,26 @@ impl SledStore {
         // that a panic could leave half done.
         let contents = catch_unwind(AssertUnwindSafe(|| Contents::open(path, &owner, now, replaced)))
             .unwrap_or_else(|_| Err(Opening::Damaged("the store library panicked on its files".to_owned())))?;
-        let Contents { db, data, index, replaces } = contents;
+        let Contents { db, data, journal, index, replaces } = contents;
         File::create(owner)
             .and_then(|mut file| write!(file, "process {}", std::process::id()))
             .map_err(|error| Opening::failed("note its owner", &error))?;
         // The names of fresh files must be as durable as what is written into them.
         File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| Opening::failed("sync", &error))?;
-        let tree = (*db).clone();
-        let shared = Arc::new(Shared { index: Mutex::new(index), lanes: Mutex::default() });
+        let shared = Arc::new(Shared {
+            tree: (*db).clone(),
+            overlay: Mutex::default(),
+            index: Mutex::new(index),
+            lanes: Mutex::default(),
+        });
         let (writer, orders) = mpsc::channel();
-        let work =
-            Writer { db, tree: tree.clone(), data, shared: Arc::clone(&shared), path: path.display().to_string() };
+        let (moving, path) = (None, path.display().to_string());
+        let work = Writer { db, data, journal, moving, shared: Arc::clone(&shared), path: path.clone() };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || work.run(&orders))
             .map_err(|error| Opening::failed("start its writer", &error))?;
-        Ok(Self { path: path.display().to_string(), tree, shared, writer: Some((writer, thread)), replaces })
+        Ok(Self { path, shared, writer: Some((writer, thread)), replaces })
     }
 }
 
@@ -85,6 +90,7 @@ impl SledStore {
 struct Contents {
     db: sled::Db,
     data: File,
+    journal: Journal,
     index: Index,
     replaces: Option<String>,
 }
@@ -113,9 +119,10 @@ impl Contents {
         for pair in db.iter() {
             pair.map_err(|error| Opening::of(&error, "be read"))?;
         }
+        let journal = replay(path, &db, &data)?;
         let index = load_index(&db, now)?;
         let replaces = read(&db, REPLACES_KEY)?;
-        Ok(Self { db, data, index, replaces })
+        Ok(Self { db, data, journal, index, replaces })
     }
 }
 
@@ -128,6 +135,38 @@ fn begin(db: &sled::Db, data: &File, replaced: Option<&Path>) -> Result<(), Open
     }
     db.apply_batch(batch).and_then(|()| db.flush()).map_err(|error| Opening::of(&error, "be written"))?;
     data.sync_all().map_err(|error| Opening::failed("sync", &error))
+}
+
+/// Moves what a process that died has left in its journals into sled, and begins a new journal.
+fn replay(path: &Path, db: &sled::Db, data: &File) -> Result<Journal, Opening> {
+    let failed = |error: &std::io::Error| match error.kind() {
+        std::io::ErrorKind::InvalidData => Opening::Damaged(format!("its journal: {error}")),
+        _ => Opening::failed("read its journal", error),
+    };
+    let files = journal::files(path).map_err(|error| failed(&error))?;
+    let moved: u64 = read(db, MOVED_KEY)?.and_then(|number| number.parse().ok()).unwrap_or(0);
+    if files.first().is_some_and(|(oldest, _)| moved + 1 < *oldest) {
+        return Err(Opening::Damaged("its data file has lost what was acknowledged".to_owned()));
+    }
+    for (_, file) in &files {
+        let (frames, behind) = journal::read(file).map_err(|error| failed(&error))?;
+        if behind > 0 {
+            tracing::warn!(journal = %file.display(), bytes = behind, "the last write was not finished, and not acknowledged");
+        }
+        for changes in frames {
+            let rows: Vec<_> = changes.into_iter().map(|(key, value)| (key, value.map(Arc::from))).collect();
+            put_rows(db, &rows).map_err(|error| Opening::of(&error, "be written"))?;
+        }
+    }
+    let last = files.last().map_or(moved, |(number, _)| *number);
+    put_rows(db, &[moved_up_to(last)]).and_then(|()| db.flush()).map_err(|error| Opening::of(&error, "be written"))?;
+    data.sync_all().map_err(|error| Opening::failed("sync", &error))?;
+    let next = last + 1;
+    let journal = Journal::create(path, next).map_err(|error| Opening::failed("begin its journal", &error))?;
+    for (_, file) in &files {
+        std::fs::remove_file(file).map_err(|error| Opening::failed("remove an old journal", &error))?;
+    }
+    Ok(journal)
 }
 
 fn read(tree: &sled::Tree, key: &[u8]) -> Result<Option<String>, Opening> {

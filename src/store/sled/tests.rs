@@ -104,7 +104,7 @@ async fn a_pending_row_that_cannot_be_read_stops_nobody_else() {
     let store = open(&folder).unwrap();
     let claims = store.claim_due("crm", 1000, Duration::from_secs(1), morning()).await.unwrap();
     assert_eq!(claims.len(), 499);
-    assert!(store.tree.contains_key(key).unwrap(), "it is kept");
+    assert!(store.shared.tree.contains_key(key).unwrap(), "it is kept");
 }
 
 #[tokio::test]
@@ -116,7 +116,9 @@ async fn no_row_is_too_large_to_be_durable() {
     let error = store.commit(Batch { events: vec![large], ..Batch::default() }, morning()).await.unwrap_err();
     assert!(error.to_string().contains("are safe"), "{error}");
     store.commit(batch([delivery("c1", "crm")]), morning()).await.unwrap();
-    let longest = store.tree.iter().values().map(|value| value.unwrap().len()).max().unwrap();
+    drop(store);
+    let db = sled::open(folder.path().join("store")).unwrap();
+    let longest = db.iter().values().map(|value| value.unwrap().len()).max().unwrap();
     assert!(longest <= MAX_ROW);
     assert!(fs::read_dir(folder.path().join("store/blobs")).map_or(0, Iterator::count) == 0);
 }
@@ -200,4 +202,69 @@ fn copy(from: &Path, to: &Path) {
         let to = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &to) } else { drop(fs::copy(entry.path(), to)) }
     }
+}
+
+/// The files of a store as a crash would leave them at this moment.
+fn copy_of(folder: &TempDir) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    let store = copy.path().join("store");
+    fs::create_dir(&store).unwrap();
+    for entry in fs::read_dir(folder.path().join("store")).unwrap() {
+        let path = entry.unwrap().path();
+        // A journal may be moved and removed between being listed and being copied.
+        if path.is_file() {
+            let _ = fs::copy(&path, store.join(path.file_name().unwrap()));
+        }
+    }
+    copy
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_crash_at_any_commit() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).unwrap();
+    for part in 0..12 {
+        let rows = (0..20).map(|n| delivery(&format!("c{}", part * 20 + n), "crm"));
+        store.commit(batch(rows), morning()).await.unwrap();
+        let claims = store.claim_due("crm", 10, Duration::from_secs(1), morning()).await.unwrap();
+        let settled: Vec<_> = claims
+            .into_iter()
+            .map(|claim| {
+                let outcome = crate::outbox::Outcome::Delivered;
+                crate::outbox::settle(claim, outcome, morning().at, &crate::retry::Policy::default(), 0.5)
+            })
+            .collect();
+        store.settle(&settled, morning()).await.unwrap();
+        let copy = copy_of(&folder);
+        let after = open(&copy).unwrap();
+        assert!(set_aside(&copy).is_empty());
+        let pending = after.list(&|delivery| delivery.state == State::Pending).await.unwrap().len();
+        assert_eq!((after.list(&|_| true).await.unwrap().len(), pending), ((part + 1) * 20, (part + 1) * 10));
+        let claims = after.claim_due("crm", 1000, Duration::from_secs(1), morning()).await.unwrap();
+        assert_eq!(claims.len(), pending, "with their events");
+    }
+}
+
+#[tokio::test]
+async fn a_full_journal_is_moved_under_load_and_readers_see_no_seam() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).unwrap();
+    let mut large = delivery("c", "crm");
+    large.last_failure = Some(crate::outbox::Failure::new(
+        crate::outbox::FailureKind::Receiver,
+        "x".repeat(crate::outbox::Failure::MAX_TEXT),
+    ));
+    let total = 12_000;
+    for part in 0..total / 400 {
+        let rows = (0..400).map(|n| {
+            let like = delivery(&format!("c{}", part * 400 + n), "crm");
+            Delivery { id: like.id, event_id: like.event_id, ..large.clone() }
+        });
+        let batch = Batch { deliveries: rows.collect(), ..Batch::default() };
+        store.commit(batch, morning()).await.unwrap();
+    }
+    assert_eq!(store.list(&|_| true).await.unwrap().len(), total);
+    drop(store);
+    assert!(journal::files(&folder.path().join("store")).unwrap().len() <= 1, "an orderly end leaves nothing to move");
+    assert_eq!(open(&folder).unwrap().list(&|_| true).await.unwrap().len(), total);
 }

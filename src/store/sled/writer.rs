@@ -1,12 +1,17 @@
-//! The one thread that writes: it gathers what is waiting, applies it as one batch, syncs, and only then answers.
+//! The one thread that writes: it gathers what is waiting, appends it to the journal as one frame, and only then
+//! answers. What has gathered there it writes into sled when it has nothing else to do.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::{CLOSED_EVENT, FINISHED, OPEN_EVENT, PENDING, key, lock};
+use super::journal::{Change, Journal};
+use super::overlay::{Overlay, Value};
+use super::{CLOSED_EVENT, FINISHED, MOVED_KEY, OPEN_EVENT, PENDING, key, lock};
 use crate::clock::Moment;
 use crate::event::{DeliveryId, EventId};
 use crate::outbox::{Delivery, Settled, State};
@@ -30,52 +35,152 @@ pub(super) enum Write {
     Remove(Vec<u8>),
 }
 
+/// What the writer thread and the callers both see.
+pub(super) struct Shared {
+    pub(super) tree: sled::Tree,
+    pub(super) overlay: Mutex<Overlay>,
+    pub(super) index: Mutex<Index>,
+    pub(super) lanes: Mutex<HashMap<String, Arc<Notify>>>,
+}
+
+impl Shared {
+    /// A row as it was last acknowledged.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Row>, sled::Error> {
+        let known = lock(&self.overlay).get(key).cloned();
+        match known {
+            Some(value) => Ok(value.map(Row::Overlay)),
+            None => Ok(self.tree.get(key)?.map(Row::Sled)),
+        }
+    }
+
+    pub(super) fn lane(&self, channel: &str) -> Arc<Notify> {
+        let mut lanes = lock(&self.lanes);
+        if let Some(lane) = lanes.get(channel) {
+            return Arc::clone(lane);
+        }
+        Arc::clone(lanes.entry(channel.to_owned()).or_default())
+    }
+}
+
+/// The bytes of a row, wherever they are.
+pub(super) enum Row {
+    Overlay(Arc<[u8]>),
+    Sled(sled::IVec),
+}
+
+impl std::ops::Deref for Row {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Overlay(bytes) => bytes,
+            Self::Sled(bytes) => bytes,
+        }
+    }
+}
+
 /// What the thread owns.
 pub(super) struct Writer {
     pub(super) db: sled::Db,
-    pub(super) tree: sled::Tree,
     pub(super) data: File,
+    pub(super) journal: Journal,
+    /// The journal and the rows that are being written into sled.
+    pub(super) moving: Option<Moving>,
     pub(super) shared: Arc<Shared>,
     pub(super) path: String,
+}
+
+/// A journal on its way into sled.
+pub(super) struct Moving {
+    journal: Journal,
+    rows: Vec<(Vec<u8>, Value)>,
 }
 
 /// How many calls share one sync at most.
 const GROUP: usize = 256;
 
+/// How long nothing must have been asked before the journal is moved into sled: a burst is over then.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Rows that are moved at a time: some milliseconds for which a call may have to wait.
+const SLICE: usize = 64;
+
+/// Past this the journal is moved also while there is work: its rows are in memory.
+const MOST_BYTES: usize = 8 << 20;
+
+/// After sled has failed.
+const SLED_PAUSE: Duration = Duration::from_secs(30);
+
 impl Writer {
-    /// Ends when the store is dropped.
-    pub(super) fn run(self, orders: &mpsc::Receiver<Order>) {
-        while let Ok(first) = orders.recv() {
-            let mut group = vec![first];
-            group.extend(orders.try_iter().take(GROUP - 1));
-            let result = self.apply(&group).map_err(|cause| StoreError::Failed {
-                path: self.path.clone(),
-                action: "be written",
-                cause,
-            });
-            if result.is_ok() {
-                self.publish(&group);
+    /// Ends when the store is dropped, with everything in sled.
+    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+        let mut wait = IDLE;
+        loop {
+            match orders.recv_timeout(wait) {
+                Ok(first) => {
+                    let mut group = vec![first];
+                    group.extend(orders.try_iter().take(GROUP - 1));
+                    self.serve(group);
+                    if lock(&self.shared.overlay).bytes() < MOST_BYTES {
+                        wait = IDLE;
+                        continue;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
-            for order in group {
-                // A caller that has gone away needs no answer.
-                let _ = order.done.send(result.clone());
+            wait = self.move_logged();
+        }
+        while self.move_slice().is_ok_and(|more| more) {}
+    }
+
+    /// Moves a slice into sled and returns how long to wait before the next.
+    fn move_logged(&mut self) -> Duration {
+        match self.move_slice() {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => IDLE,
+            Err(cause) => {
+                tracing::error!(
+                    store = self.path,
+                    cause,
+                    "the journal cannot be moved into the store; nothing is lost, but it grows until it can"
+                );
+                SLED_PAUSE
             }
         }
     }
 
-    /// One batch, one flush, one sync for all of `group`.
-    fn apply(&self, group: &[Order]) -> Result<(), String> {
-        let mut batch = sled::Batch::default();
+    fn serve(&mut self, group: Vec<Order>) {
+        let result = self.append(&group).map_err(|cause| StoreError::Failed {
+            path: self.path.clone(),
+            action: "be written",
+            cause,
+        });
+        if result.is_ok() {
+            self.publish(&group);
+        }
+        for order in group {
+            // A caller that has gone away needs no answer.
+            let _ = order.done.send(result.clone());
+        }
+    }
+
+    /// One frame and one sync for all of `group`; readers see it from then on.
+    fn append(&mut self, group: &[Order]) -> Result<(), String> {
+        let mut changes = Vec::new();
         let mut fresh = HashSet::new();
         {
             let index = lock(&self.shared.index);
             for write in group.iter().flat_map(|order| &order.writes) {
-                self.add(write, &index, &mut fresh, &mut batch).map_err(|error| error.to_string())?;
+                self.add(write, &index, &mut fresh, &mut changes).map_err(|error| error.to_string())?;
             }
         }
-        self.tree.apply_batch(batch).map_err(|error| error.to_string())?;
-        self.db.flush().map_err(|error| error.to_string())?;
-        self.data.sync_all().map_err(|error| error.to_string())
+        self.journal.append(&changes).map_err(|error| error.to_string())?;
+        let mut overlay = lock(&self.shared.overlay);
+        for (key, value) in changes {
+            overlay.put(key, value.map(Arc::from));
+        }
+        Ok(())
     }
 
     /// `fresh` are the deliveries that are new with this group.
@@ -84,20 +189,21 @@ impl Writer {
         write: &Write,
         index: &Index,
         fresh: &mut HashSet<DeliveryId>,
-        batch: &mut sled::Batch,
+        changes: &mut Vec<Change>,
     ) -> Result<(), sled::Error> {
         match write {
-            Write::Put(key, row) => batch.insert(key.as_slice(), row.as_slice()),
-            Write::Remove(key) => batch.remove(key.as_slice()),
+            Write::Put(key, row) => changes.push((key.clone(), Some(row.clone()))),
+            Write::Remove(key) => changes.push((key.clone(), None)),
             Write::Event(id, open, row) => {
                 let (now_in, no_more_in) = if *open { (OPEN_EVENT, CLOSED_EVENT) } else { (CLOSED_EVENT, OPEN_EVENT) };
                 // Not looked up: an earlier call of the same group may be what puts it there.
-                batch.remove(key(no_more_in, id.bytes()));
-                batch.insert(key(now_in, id.bytes()), row.as_slice());
+                changes.push((key(no_more_in, id.bytes()), None));
+                changes.push((key(now_in, id.bytes()), Some(row.clone())));
             }
             Write::NewDelivery(delivery, row) => {
-                if !self.is_known(delivery, index)? && fresh.insert(delivery.id) {
-                    batch.insert(key(PENDING, delivery.id.bytes()), row.as_slice());
+                let known = index.contains(delivery) || self.shared.get(&key(FINISHED, delivery.id.bytes()))?.is_some();
+                if !known && fresh.insert(delivery.id) {
+                    changes.push((key(PENDING, delivery.id.bytes()), Some(row.clone())));
                 }
             }
             Write::Settled(settled, row) => {
@@ -105,26 +211,22 @@ impl Writer {
                 if index.holds(&delivery.channel, delivery.id, settled.lease) {
                     let pending = key(PENDING, delivery.id.bytes());
                     if delivery.state == State::Pending {
-                        batch.insert(pending, row.as_slice());
+                        changes.push((pending, Some(row.clone())));
                     } else {
-                        batch.remove(pending);
-                        batch.insert(key(FINISHED, delivery.id.bytes()), row.as_slice());
+                        changes.push((pending, None));
+                        changes.push((key(FINISHED, delivery.id.bytes()), Some(row.clone())));
                     }
                 }
             }
             Write::Revive(delivery, row) => {
-                batch.remove(key(FINISHED, delivery.id.bytes()));
-                batch.insert(key(PENDING, delivery.id.bytes()), row.as_slice());
+                changes.push((key(FINISHED, delivery.id.bytes()), None));
+                changes.push((key(PENDING, delivery.id.bytes()), Some(row.clone())));
             }
         }
         Ok(())
     }
 
-    fn is_known(&self, delivery: &Delivery, index: &Index) -> Result<bool, sled::Error> {
-        Ok(index.contains(delivery) || self.tree.contains_key(key(FINISHED, delivery.id.bytes()))?)
-    }
-
-    /// What is durable now may be seen and claimed.
+    /// What is durable now may be claimed.
     fn publish(&self, group: &[Order]) {
         let mut index = lock(&self.shared.index);
         let mut wake: Vec<&str> = Vec::new();
@@ -132,8 +234,8 @@ impl Writer {
             for write in &order.writes {
                 let delivery = match write {
                     Write::NewDelivery(delivery, _) if !index.contains(delivery) => {
-                        // Known and finished: the batch left it alone, so must the index.
-                        if self.tree.contains_key(key(FINISHED, delivery.id.bytes())).unwrap_or(true) {
+                        // Known and finished: the journal has left it alone, so must the index.
+                        if !self.is_pending(delivery.id) {
                             continue;
                         }
                         delivery
@@ -163,20 +265,56 @@ impl Writer {
             self.shared.lane(channel).notify_one();
         }
     }
-}
 
-impl Shared {
-    pub(super) fn lane(&self, channel: &str) -> Arc<Notify> {
-        let mut lanes = lock(&self.lanes);
-        if let Some(lane) = lanes.get(channel) {
-            return Arc::clone(lane);
+    /// Whether this group has made it pending: then its row is in the overlay.
+    fn is_pending(&self, id: DeliveryId) -> bool {
+        matches!(lock(&self.shared.overlay).get(&key(PENDING, id.bytes())), Some(Some(_)))
+    }
+
+    /// Writes some rows of the journal into sled, and begins a new journal when none is on its way. Returns whether
+    /// there is more to do. A journal is removed only when sled's file is synced; what is written twice is the same.
+    fn move_slice(&mut self) -> Result<bool, String> {
+        let Some(moving) = &mut self.moving else {
+            if lock(&self.shared.overlay).is_unchanged() {
+                return Ok(false);
+            }
+            let next = self.journal.next().map_err(|error| error.to_string())?;
+            let journal = std::mem::replace(&mut self.journal, next);
+            // Slices are taken from the end: what tells that all have been moved goes last.
+            let mut rows = vec![moved_up_to(journal.number())];
+            rows.extend(lock(&self.shared.overlay).freeze());
+            self.moving = Some(Moving { journal, rows });
+            return Ok(true);
+        };
+        let rest = moving.rows.len().saturating_sub(SLICE);
+        put_rows(&self.shared.tree, &moving.rows[rest..]).map_err(|error| error.to_string())?;
+        moving.rows.truncate(rest);
+        if rest > 0 {
+            return Ok(true);
         }
-        Arc::clone(lanes.entry(channel.to_owned()).or_default())
+        self.db.flush().map_err(|error| error.to_string())?;
+        self.data.sync_all().map_err(|error| error.to_string())?;
+        moving.journal.remove().map_err(|error| error.to_string())?;
+        self.moving = None;
+        lock(&self.shared.overlay).forget();
+        Ok(!lock(&self.shared.overlay).is_unchanged())
     }
 }
 
-/// What the writer thread and the callers both see.
-pub(super) struct Shared {
-    pub(super) index: Mutex<Index>,
-    pub(super) lanes: Mutex<HashMap<String, Arc<Notify>>>,
+/// The row by which sled knows up to which journal it has everything. A data file that has lost its end knows less than
+/// the journals that are left.
+pub(super) fn moved_up_to(number: u64) -> (Vec<u8>, Value) {
+    (MOVED_KEY.to_vec(), Some(number.to_string().into_bytes().into()))
+}
+
+/// Writes rows into sled, all of them or none.
+pub(super) fn put_rows(tree: &sled::Tree, rows: &[(Vec<u8>, Value)]) -> Result<(), sled::Error> {
+    let mut batch = sled::Batch::default();
+    for (key, value) in rows {
+        match value {
+            Some(value) => batch.insert(key.as_slice(), &**value),
+            None => batch.remove(key.as_slice()),
+        }
+    }
+    tree.apply_batch(batch)
 }
