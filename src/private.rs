@@ -155,6 +155,13 @@ impl Mask {
         Self(forms.map(|form| form.chars().collect()).collect())
     }
 
+    /// Masks `texts` as well.
+    #[must_use]
+    pub fn and(&self, texts: &[String]) -> Self {
+        let more = Self::of(texts.iter().map(String::as_str));
+        Self(self.0.iter().cloned().chain(more.0).collect())
+    }
+
     /// `text` without any eight characters in a row of a secret, in any case; of shorter secrets, without the whole.
     /// The work grows with the length of the text times that of the secrets: cut the text first.
     pub fn apply(&self, text: &str) -> String {
@@ -204,6 +211,14 @@ mod tests {
         assert_eq!(mask_digits("1014"), "1**4");
         assert_eq!(mask_digits("112"), "1*2");
         assert_eq!(mask_digits(""), "");
+    }
+
+    #[test]
+    fn a_mask_hides_every_long_piece_of_a_secret_and_the_whole_of_a_short_one() {
+        let mask = Mask::of(["tok3n/abcdef"]).and(&["Öz Ay".to_owned()]);
+        let text = "TOK3N/ABCDEF tok3n%2Fabcdef 3n/abcde tok3n/a Öz Ay, Öz";
+        assert_eq!(mask.apply(text), "*** *** *** tok3n/a ***, Öz");
+        assert_eq!(format!("{mask:?}"), "***");
     }
 
     #[test]

@@ -216,6 +216,14 @@ const STATUSES: [(u16, Option<FailureKind>, bool); 24] = [
     (504, Some(FailureKind::Receiver), true),
 ];
 
+#[test]
+fn every_type_is_made_and_dropped_without_a_runtime() {
+    // `check` and `render` have none.
+    for kind in ChannelType::ALL {
+        assert_eq!(channel(kind, "localhost", 1, PATIENT).0.channel_type(), kind);
+    }
+}
+
 #[tokio::test]
 async fn every_type_delivers() {
     for kind in ChannelType::ALL {

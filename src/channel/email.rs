@@ -1,6 +1,7 @@
 //! Email by SMTP, with lettre.
 
 use std::error::Error as _;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
-use lettre::transport::smtp::{AsyncSmtpTransport, PoolConfig};
+use lettre::transport::smtp::{AsyncSmtpTransport, AsyncSmtpTransportBuilder, PoolConfig};
 use lettre::{AsyncTransport as _, Tokio1Executor};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -93,7 +94,9 @@ pub enum Security {
 
 /// Sends through one SMTP server.
 pub struct Email {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    /// lettre starts the keeper of its connections with the transport, which takes a runtime: made by the first mail.
+    transport: OnceLock<AsyncSmtpTransport<Tokio1Executor>>,
+    builder: AsyncSmtpTransportBuilder,
     from: Mailbox,
     to: Vec<Mailbox>,
     cc: Vec<Mailbox>,
@@ -123,16 +126,17 @@ impl Email {
         let pool = PoolConfig::new()
             .max_size(u32::try_from(connections).unwrap_or(u32::MAX))
             .idle_timeout(Duration::from_secs(60));
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host)
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host)
             .port(smtp.port())
             .tls(tls)
             .pool_config(pool)
             .timeout(Some(timeout));
         if let (Some(user), Some(password)) = (&smtp.username, &smtp.password) {
-            transport = transport.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
+            builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
         }
         Ok(Self {
-            transport: transport.build(),
+            transport: OnceLock::new(),
+            builder,
             from: mailbox("from", &config.from)?,
             to: mailboxes("to", &config.to)?,
             cc: mailboxes("cc", &config.cc)?,
@@ -251,7 +255,8 @@ impl Email {
     }
 
     async fn deliver(&self, envelope: &Envelope, mail: &[u8]) -> Outcome {
-        match self.transport.send_raw(envelope, mail).await {
+        let transport = self.transport.get_or_init(|| self.builder.clone().build());
+        match transport.send_raw(envelope, mail).await {
             Ok(_) => Outcome::Delivered,
             Err(error) => classify(&error, &self.mask),
         }

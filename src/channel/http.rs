@@ -1,5 +1,6 @@
 //! What an HTTP receiver's answer means (contract section 4): one table for every channel that speaks HTTP.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -63,8 +64,19 @@ pub(super) fn excerpt(answer: &Answer, mask: &Mask) -> String {
     // More than a failure's text may hold, and little enough to be searched for secrets.
     let body = answer.body.get(..1000).unwrap_or(&answer.body);
     let body = String::from_utf8_lossy(body);
-    let words: Vec<&str> = body.split_whitespace().take(24).collect();
+    let words: Vec<_> = body.split_whitespace().take(24).map(without_path).collect();
     mask_long_numbers(&mask.apply(&words.join(" ")))
+}
+
+/// The word up to what follows `https://`: a message holds the URL of a recording, which gives the audio to whoever has
+/// it.
+fn without_path(word: &str) -> Cow<'_, str> {
+    // As it is, in JSON, percent-encoded.
+    let ends = ["://", r":\/\/", "%3A%2F%2F", "%3a%2f%2f"].map(|mark| word.find(mark).map(|at| at + mark.len()));
+    match ends.into_iter().flatten().min() {
+        Some(end) => Cow::Owned(format!("{}***", &word[..end])),
+        None => Cow::Borrowed(word),
+    }
 }
 
 /// Stars digits that may be somebody's number: seven or more in a row.

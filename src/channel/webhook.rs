@@ -129,6 +129,13 @@ fn signer(secret: &Secret) -> Result<Hmac<Sha256>, String> {
     Hmac::new_from_slice(&key).map_err(|_| wrong.to_owned())
 }
 
+/// The names of people in a body, which a receiver that finds fault with it may echo.
+fn names(body: &[u8]) -> Vec<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let name = |party: &str| Some(body["data"][party]["name"].as_str()?.to_owned());
+    ["caller", "called"].into_iter().filter_map(name).collect()
+}
+
 #[async_trait]
 impl Channel for Webhook {
     fn channel_type(&self) -> ChannelType {
@@ -139,7 +146,8 @@ impl Channel for Webhook {
         let Message::Webhook(body) = parcel.message else { return wrong_form(ChannelType::Webhook) };
         let request = self.request(parcel.id, body.clone(), parcel.now);
         match exchange(request, MAX_ANSWER, self.timeout).await {
-            Ok(answer) => classify(&answer, answer.retry_after(parcel.now), &self.mask),
+            Ok(answer) if answer.status.is_success() => Outcome::Delivered,
+            Ok(answer) => classify(&answer, answer.retry_after(parcel.now), &self.mask.and(&names(body))),
             Err(error) => unanswered(&error),
         }
     }

@@ -94,15 +94,11 @@ impl Office {
     }
 
     pub(crate) fn with(options: PbxOptions) -> Self {
-        Self::by(Clock::manual(MORNING.parse().unwrap()), options)
+        Self::on(Clock::manual(MORNING.parse().unwrap()), options)
     }
 
-    /// By another clock.
-    pub(crate) fn at(clock: Clock) -> Self {
-        Self::by(clock, PbxOptions::default())
-    }
-
-    fn by(clock: Clock, options: PbxOptions) -> Self {
+    /// By a clock of the test's choice: the system's for a ringback in a process of its own.
+    pub(crate) fn on(clock: Clock, options: PbxOptions) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         Self {
             pbx: PbxSim::start(clock.clone(), options).unwrap(),

@@ -1,9 +1,15 @@
 //! What contract.md promises, seen from the outside: one file for each promise.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
+mod binary;
+mod cli;
 mod demo;
+mod example;
 mod harness;
+mod interop;
+mod layering;
 mod recordings;
+mod secrets;
 mod told;
 mod traps_paging;
 mod traps_settled;

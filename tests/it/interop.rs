@@ -1,0 +1,114 @@
+//! What leaves the process, judged by those who read it elsewhere: the Standard Webhooks libraries of Python and
+//! JavaScript, and Python's email package. `scripts/setup` installs them; without them the tests are skipped, and say so.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ringback::clock::Clock;
+use ringback::sim::pbx::{PbxOptions, SimCall};
+use serde_json::{Value, json};
+
+use crate::binary::root;
+use crate::harness::{Office, WEBHOOK_SECRET};
+
+/// The referee of `stamp`, or none, loudly.
+fn referee(stamp: &str, program: &str, script: &str) -> Option<Command> {
+    if !root().join("target").join(stamp).join("ready").exists() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no target/{stamp}/ready. hint: run scripts/setup");
+        return None;
+    }
+    let mut command = Command::new(program);
+    command.arg(root().join("tests/interop").join(script)).current_dir(root());
+    Some(command)
+}
+
+fn python() -> String {
+    root().join("target/interop-venv/bin/python").display().to_string()
+}
+
+/// Exit code, standard output, standard error.
+fn ask(mut referee: Command, question: &[u8]) -> (Option<i32>, String, String) {
+    let pipes = referee.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(question).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// An office by the real clock, which the libraries compare the timestamp with, that has told of two matters. The
+/// caller's name is what no header and no markup may come of.
+async fn told() -> Office {
+    let mut office = Office::on(Clock::system(), PbxOptions::default());
+    "grace: 0s".clone_into(&mut office.missed_calls);
+    let mut call = SimCall::missed("c1", office.now(), Duration::from_secs(20));
+    call.caller_name = Some("Şükrü \"İĞ\"\r\nBcc: evil@example.com <b>&amp;".to_owned());
+    office.pbx.add_call(call);
+    office.leave_voicemail("v1");
+    let rest = tokio::time::timeout(Duration::from_secs(20), office.once()).await.unwrap();
+    assert_eq!((rest.pending, rest.dead), (0, 0));
+    office
+}
+
+async fn verified_by(referee: impl Fn() -> Option<Command>) {
+    if referee().is_none() {
+        return;
+    }
+    let office = told().await;
+    let received = office.webhook.received();
+    assert_eq!(received.len(), 2);
+    for request in received {
+        let headers: serde_json::Map<String, Value> =
+            request.headers.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        let question = |body: &[u8]| {
+            let request = json!({"secret": WEBHOOK_SECRET, "headers": headers, "body_base64": BASE64.encode(body)});
+            ask(referee().unwrap(), request.to_string().as_bytes())
+        };
+        let (code, stdout, stderr) = question(&request.body);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert_eq!(stdout.trim(), request.json().unwrap()["type"]);
+        let changed = String::from_utf8(request.body.to_vec()).unwrap().replace("main", "mian");
+        let (code, _, stderr) = question(changed.as_bytes());
+        assert!(code == Some(1) && stderr.contains("refused"), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn webhooks_are_verified_by_the_python_library() {
+    verified_by(|| referee("interop-venv", &python(), "verify_webhook.py")).await;
+}
+
+#[tokio::test]
+async fn webhooks_are_verified_by_the_javascript_library() {
+    verified_by(|| referee("interop-node", "node", "verify_webhook.mjs")).await;
+}
+
+#[tokio::test]
+async fn mails_are_read_by_python_without_a_defect() {
+    let reader = || referee("interop-venv", &python(), "read_mail.py");
+    if reader().is_none() {
+        return;
+    }
+    let office = told().await;
+    let mails = office.mail.received();
+    assert_eq!(mails.len(), 2);
+    for mail in mails {
+        let (code, stdout, stderr) = ask(reader().unwrap(), &mail.data);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{}", String::from_utf8_lossy(&mail.data));
+        let read: Value = serde_json::from_str(&stdout).unwrap();
+        let types: Vec<&str> = read["parts"].as_array().unwrap().iter().map(|p| p["type"].as_str().unwrap()).collect();
+        assert_eq!(types, ["text/plain", "text/html"]);
+        for name in ["from", "to", "subject", "date", "message-id", "in-reply-to", "references", "auto-submitted"] {
+            assert_eq!(read["headers"][name].as_array().map_or(0, Vec::len), 1, "{name}: {}", read["headers"]);
+        }
+        assert_eq!(read["headers"]["auto-submitted"][0], "auto-generated");
+        assert!(read["headers"]["bcc"].is_null() && read["headers"]["cc"].is_null());
+        assert_eq!(mail.to, ["ofis@example.com"], "nobody else was addressed");
+        let html = read["html"].as_str().unwrap();
+        assert!(!html.contains("<b>&amp;") && html.contains("0312 123 45 67"), "{html}");
+        assert!(read["text"].as_str().unwrap().contains("0312 123 45 67"));
+    }
+}
