@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use ringback::clock::Clock;
 use ringback::event::{EventId, EventType, Quiet, Standing};
-use ringback::sim::pbx::{Endpoint, Limits, Request, SimCall};
+use ringback::sim::pbx::{Endpoint, Limits, PbxOptions, Request, SimCall};
 
 use crate::harness::Office;
 
@@ -159,7 +159,7 @@ async fn every_list_is_asked_for_from_a_date_in_utc() {
 #[tokio::test]
 async fn the_zone_of_the_machine_changes_no_query() {
     for zone in ["America/New_York", "Asia/Tokyo", "Europe/Istanbul"] {
-        let office = Office::at(Clock::system());
+        let office = Office::on(Clock::system(), PbxOptions::default());
         std::fs::write(office.folder.path().join("config.yaml"), office.yaml()).unwrap();
         let call = SimCall::missed("c1", office.now().checked_sub(2 * MINUTE).unwrap(), 20 * SECOND);
         office.pbx.add_call(call);
