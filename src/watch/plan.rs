@@ -46,11 +46,13 @@ pub(super) fn next(agenda: &Agenda, limit: u32, now: Duration, free_at: impl Fn(
     let spaced = agenda.last_head.map_or(Duration::ZERO, |last| last + SPACING);
     let head = agenda.confirm.map_or(agenda.head, |confirm| agenda.head.min(confirm.max(spaced)));
     // The newest window takes two requests a minute and one for each confirmation: what is left over for the others
-    // must leave it those.
+    // must leave it those. With a lower limit than the vendor's six the others keep their share, or returned calls would
+    // never be noticed.
+    let (for_follow_up, for_catch_up) = (limit.div_ceil(2).min(3), (limit * 2 / 3).clamp(1, 4));
     let steps = [
         (Some(head), 1, Step::Head),
-        (Some(agenda.follow_up), 3.min(limit), Step::FollowUp),
-        (agenda.gaps.then_some(agenda.catch_up), 4.min(limit), Step::CatchUp),
+        (Some(agenda.follow_up), for_follow_up, Step::FollowUp),
+        (agenda.gaps.then_some(agenda.catch_up), for_catch_up, Step::CatchUp),
     ];
     let mut wake = Duration::MAX;
     for (due, requests, step) in steps {
@@ -102,6 +104,13 @@ mod tests {
         assert_eq!(next(&Agenda { follow_up: secs(900), ..agenda() }, 6, secs(120), free(3)), Step::Wait(secs(130)));
         assert_eq!(next(&agenda(), 6, secs(120), free(2)), Step::Wait(secs(130)));
         assert_eq!(next(&Agenda { head: secs(120), ..agenda() }, 6, secs(120), free(1)), Step::Head);
+    }
+
+    #[test]
+    fn with_four_requests_a_minute_the_two_that_the_newest_page_leaves_are_used() {
+        assert_eq!(next(&agenda(), 4, secs(120), free(2)), Step::FollowUp);
+        assert_eq!(next(&Agenda { follow_up: secs(900), ..agenda() }, 4, secs(120), free(2)), Step::CatchUp);
+        assert_eq!(next(&agenda(), 4, secs(120), free(1)), Step::Wait(secs(130)));
     }
 
     #[test]
