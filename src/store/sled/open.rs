@@ -31,6 +31,10 @@ const CACHE_BYTES: u64 = 16 << 20;
 /// A stored due time further ahead than this was written under a clock that was wrong.
 const FURTHEST_DUE: Duration = Duration::from_secs(24 * 3600);
 
+/// How long another's lock is waited for.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
 /// Names the process that has the store, or had it last. Written when a store has been opened and holds its format.
 const OWNER_FILE: &str = "owner";
 
@@ -97,8 +101,7 @@ struct Contents {
 
 impl Contents {
     fn open(path: &Path, owner: &Path, now: Moment, replaced: Option<&Path>) -> Result<Self, Opening> {
-        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        let db = config.open().map_err(|error| match error {
+        let db = open_in_turn(path).map_err(|error| match error {
             sled::Error::Io(error) if is_lock(&error) => {
                 Opening::Locked(std::fs::read_to_string(owner).unwrap_or_default())
             }
@@ -124,6 +127,18 @@ impl Contents {
         let replaces = read(&db, REPLACES_KEY)?;
         Ok(Self { db, data, journal, index, replaces })
     }
+}
+
+/// Opens sled's files. Whoever had them may be just ending: its lock goes a moment after it.
+fn open_in_turn(path: &Path) -> Result<sled::Db, sled::Error> {
+    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    for _ in 0..LOCK_TRIES {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_lock(&error) => std::thread::sleep(LOCK_PAUSE),
+            other => return other,
+        }
+    }
+    config.open()
 }
 
 /// Writes what a fresh store holds, durably.
