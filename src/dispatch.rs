@@ -4,7 +4,7 @@
 //! settled is stored in groups; an attempt does not wait for the disk of the one before.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,12 @@ const LEASE_MARGIN: Duration = Duration::from_secs(60);
 
 /// How long attempts under way may go on after the stop: SIGTERM allows ten seconds in all.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+/// Claims in our hands, in multiples of the attempts under way: what a crash can send twice.
+const UNSETTLED: usize = 4;
+
+/// How long an outcome waits for others to share its sync. A crash within it sends those again, under the same ids.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// After the store has refused.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
@@ -97,6 +103,8 @@ struct UnderWay {
     settled: Vec<Settled>,
     settling: Option<Settling>,
     settling_count: usize,
+    /// What is settled has waited for others long enough.
+    gathered: bool,
 }
 
 impl UnderWay {
@@ -117,14 +125,16 @@ impl Lane {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut work = UnderWay::default();
         let (Context { store, clock, .. }, name) = (self.context.clone(), self.settings.name.clone());
+        let mut stopped = pin!(stop.cancelled());
+        let mut changed = store.changed(&name);
         while !stop.is_cancelled() {
             let wake = self.fill(&mut work).await;
             // News of further deliveries is kept for a lane that has no hand free.
             let has_room = work.attempts.len() < self.settings.concurrency;
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = &mut stopped => break,
                 () = self.turn(&mut work) => {}
-                () = store.changed(&name), if has_room => {}
+                () = &mut changed, if has_room => changed = store.changed(&name),
                 () = clock.sleep_until(wake) => {}
             }
         }
@@ -211,9 +221,10 @@ impl Lane {
     fn free(&self, work: &UnderWay, now: Duration) -> usize {
         // A receiver that has refused us is tried with one message, not with all of them.
         let concurrency = if self.refusals > 0 { 1 } else { self.settings.concurrency };
-        // Twice the concurrency: half of it may be waiting for the disk.
-        let slots =
-            concurrency.saturating_sub(work.attempts.len()).min((2 * concurrency).saturating_sub(work.claims()));
+        // Some may be waiting for the disk while others are sent.
+        let slots = concurrency
+            .saturating_sub(work.attempts.len())
+            .min((UNSETTLED * concurrency).saturating_sub(work.claims()));
         match self.settings.rate {
             None => slots,
             Some(_) if self.next_turn <= now => slots.min(1),
@@ -246,11 +257,14 @@ impl Lane {
 
     /// Waits until something under way has moved: an attempt has ended, or a group is stored.
     async fn turn(&mut self, work: &mut UnderWay) {
-        if work.settling.is_none() && !work.settled.is_empty() {
+        let group = work.settled.len() >= self.settings.concurrency || work.attempts.is_empty();
+        if work.settling.is_none() && (group || work.gathered) && !work.settled.is_empty() {
+            work.gathered = false;
             work.settling_count = work.settled.len();
             work.settling = Some(self.store_settled(std::mem::take(&mut work.settled), Duration::ZERO));
         }
-        let UnderWay { attempts, settling, .. } = work;
+        let UnderWay { attempts, settling, settled, gathered, .. } = work;
+        let gathering = settling.is_none() && !settled.is_empty();
         let stored = async {
             match settling {
                 Some(settling) => settling.await,
@@ -259,6 +273,8 @@ impl Lane {
         };
         tokio::select! {
             (settled, result) = stored => self.stored(settled, result, work),
+            // Real time, not the clock's: how long a note of what has been sent is held back for others to join it.
+            () = tokio::time::sleep(GATHER), if gathering => *gathered = true,
             Some((claim, outcome)) = attempts.next() => {
                 self.ended(claim, outcome, work);
                 // Whatever else has ended meanwhile goes into the same group.

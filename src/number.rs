@@ -89,6 +89,9 @@ pub fn same_caller(a: &PhoneNumber, b: &PhoneNumber) -> bool {
 ///
 /// The standard library's mapping makes `i` and a combining dot of `İ`, and `i` of `I` but not of `ı`.
 pub fn fold_turkish(text: &str) -> String {
+    if text.is_ascii() {
+        return text.chars().map(|c| c.to_ascii_lowercase()).collect();
+    }
     let mut folded = String::with_capacity(text.len());
     for c in text.nfc() {
         match c {
@@ -105,6 +108,9 @@ pub fn fold_turkish(text: &str) -> String {
 ///
 /// Names and numbers come from the caller's own SIP headers.
 pub fn printable(text: &str, max_chars: usize) -> String {
+    if is_plain(text) && text.len() <= max_chars {
+        return text.to_owned();
+    }
     // The factor leaves room for what is dropped, and keeps the work small for a megabyte of spaces.
     let text: String = text
         .chars()
@@ -119,6 +125,20 @@ pub fn printable(text: &str, max_chars: usize) -> String {
         line.truncate(line.trim_end().len());
     }
     line
+}
+
+/// Whether a text is as it should be: visible ASCII with single spaces inside. Most fields of most rows are.
+fn is_plain(text: &str) -> bool {
+    let mut after_space = true;
+    for byte in text.bytes() {
+        match byte {
+            b' ' if after_space => return false,
+            b' ' => after_space = true,
+            b'!'..=b'~' => after_space = false,
+            _ => return false,
+        }
+    }
+    !after_space || text.is_empty()
 }
 
 fn turns_direction(c: char) -> bool {

@@ -4,6 +4,7 @@
 //! only: the store is locked by one process, and with that process its claims are gone.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +12,29 @@ use jiff::Timestamp;
 use crate::clock::Moment;
 use crate::event::DeliveryId;
 use crate::outbox::Delivery;
+
+/// Hashes ids and keys that end in one: they are digests already, so eight of their bytes are as good as any hash.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        match bytes.last_chunk::<8>() {
+            Some(tail) => self.0 ^= u64::from_ne_bytes(*tail),
+            None => bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte)),
+        }
+    }
+
+    /// The length of a key says nothing.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A map by ids, or by keys that end in one.
+pub(super) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
 /// Pending deliveries, channel by channel.
 #[derive(Debug, Default)]
@@ -22,7 +46,7 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 struct Lane {
     order: BTreeSet<Turn>,
-    turns: HashMap<DeliveryId, Turn>,
+    turns: IdMap<DeliveryId, Turn>,
 }
 
 /// Whose turn it is: the earliest due first, of those the earliest call.

@@ -1,7 +1,9 @@
 //! The rows that are acknowledged and not in sled yet, by key: what a reader must see before it asks sled. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use crate::store::index::IdMap;
 
 /// A row, or `None` when it was removed.
 pub(super) type Value = Option<Arc<[u8]>>;
@@ -9,8 +11,8 @@ pub(super) type Value = Option<Arc<[u8]>>;
 /// Two generations: changes go into the newer one while the older one is written into sled.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    newer: HashMap<Vec<u8>, Value>,
-    older: HashMap<Vec<u8>, Value>,
+    newer: IdMap<Vec<u8>, Value>,
+    older: IdMap<Vec<u8>, Value>,
     /// Of keys and values in the newer generation.
     bytes: usize,
 }
@@ -50,7 +52,7 @@ impl Overlay {
 
     /// The older generation is in sled, durably.
     pub(super) fn forget(&mut self) {
-        self.older = HashMap::new();
+        self.older = IdMap::default();
     }
 
     /// Every row here whose key begins with `prefix`, removed ones too.
