@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::Watcher;
 use crate::cursor::{Cursor, back};
-use crate::event::{Closed, DeliveryId, Event, EventId, EventType, Kind, Quiet, Record, Standing};
+use crate::event::{Caller, Closed, DeliveryId, Event, EventId, EventType, Kind, Quiet, Record, Standing};
 use crate::outbox::{Delivery, State};
+use crate::private::PhoneNumber;
 use crate::route::{Decision, Subject};
 use crate::store::{Batch, StoreError};
 use crate::track;
@@ -110,7 +111,7 @@ impl Watcher {
             Decision::Notify(channels) => {
                 tracing::info!(
                     event = %event.id, r#type = %event_type, account = event.account, channels = channels.len(),
-                    caller = ?event.caller.number, "announced"
+                    caller = %masked(&event.caller), "announced"
                 );
                 self.context.metrics.event(&event.account, event_type);
                 deliveries.extend(channels.into_iter().map(|(channel, rule)| Delivery {
@@ -172,5 +173,22 @@ impl Watcher {
             .map(|event| (event.id, track::close(event, Closed::Expired, now)))
             .collect();
         if expired.is_empty() { Ok(()) } else { self.commit(expired, now, None).await }
+    }
+}
+
+/// For the log.
+fn masked(caller: &Caller) -> String {
+    caller.number.as_ref().map_or_else(|| "withheld".to_owned(), PhoneNumber::masked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_names_a_caller_by_a_masked_number_and_one_without_as_withheld() {
+        let number = crate::number::parse("05321112233").number;
+        assert_eq!(masked(&Caller { number, name: None }), "0532 *** ** 33");
+        assert_eq!(masked(&Caller::default()), "withheld");
     }
 }
