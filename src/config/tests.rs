@@ -1,4 +1,4 @@
-//! What a configuration may be; `broken` holds what each broken one is answered with.
+//! What a configuration may be; `broken` holds what each broken one is answered with, `documented` the whole of it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use super::*;
 use crate::channel::email::Security;
 
 mod broken;
+mod documented;
 
 const EXAMPLE: &str = include_str!("../../config.example.yaml");
 

@@ -7,11 +7,10 @@ use crate::event::EventType;
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     not_empty("routes", config.routes.is_empty(), findings);
-    let accounts: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
-    let channels: Vec<&str> = config.channels.iter().map(|channel| channel.common.name.as_str()).collect();
-    // Where a name could not be read, an unknown one may be that.
-    let accounts = (!findings.is_incomplete("accounts")).then_some(accounts);
-    let channels = (!findings.is_incomplete("channels")).then_some(channels);
+    let accounts = config.accounts.iter().map(|account| account.name.as_str());
+    let channels = config.channels.iter().map(|channel| channel.common.name.as_str());
+    let accounts = all_names("accounts", accounts, findings);
+    let channels = all_names("channels", channels, findings);
     for (index, route) in config.routes.iter().enumerate() {
         let path = format!("routes[{index}]");
         targets(&path, route, findings);
@@ -34,6 +33,13 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if !findings.is_incomplete("routes") {
         reachable(&config.routes, accounts.as_deref(), findings);
     }
+}
+
+/// The names of a section; `None` when one of them could not be read: a name that seems unknown may be that.
+fn all_names<'n>(section: &str, names: impl Iterator<Item = &'n str>, findings: &Findings<'_>) -> Option<Vec<&'n str>> {
+    let names: Vec<&str> = names.collect();
+    let unread = |index| findings.is_spoiled(&format!("{section}[{index}].name"));
+    (!findings.is_spoiled(section) && !(0..names.len()).any(unread)).then_some(names)
 }
 
 fn each_known(path: &str, what: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {

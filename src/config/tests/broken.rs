@@ -362,15 +362,15 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 
 #[test]
 fn slack_by_token_is_refused_by_name() {
-    let text = "channels: [{name: s, type: slack, bot_token: hunter2, channel: \"#x\"}]\n";
+    let text = "channels: [{name: mail, type: slack, bot_token: hunter2, channel: \"#x\"}]\n";
     let (before, _) = MINIMAL.split_once("channels:").unwrap();
     let (_, after) = MINIMAL.split_once("routes:").unwrap();
     insta::assert_snapshot!(told(&format!("{before}{text}routes:{after}")), @"
     config.yaml:4:12: channels[0].webhook_url: is required, but missing
       hint: or give the path of a file that holds it: `webhook_url_file`
-    config.yaml:4:35: channels[0].bot_token: `bot_token` is not supported by this version of ringback
+    config.yaml:4:38: channels[0].bot_token: `bot_token` is not supported by this version of ringback
       hint: remove it
-    config.yaml:4:55: channels[0].channel: `channel` is not supported by this version of ringback
+    config.yaml:4:58: channels[0].channel: `channel` is not supported by this version of ringback
       hint: remove it
     ");
 }
@@ -630,6 +630,47 @@ tests:
     config.yaml:12:40: tests[0].expect[0]: there is no channel of this name
       hint: did you mean `slack`?
     ");
+}
+
+#[test]
+fn names_are_held_to_what_could_be_read_of_the_sections_they_stand_for() {
+    let text = "\
+accounts:
+  - {name: main, api_key: K, timeout: soon}
+channels:
+  - {name: hook, type: webhook, url: \"https://example.com\", rate: fast, colour: red}
+  - {name: slack, type: fax}
+routes:
+  - {when: {account: mian}, notify: [hok, slack]}
+  - notify: nobody
+tests:
+  - {given: {account: other}, expect: [slak]}
+";
+    insta::assert_snapshot!(told(text), @"
+    config.yaml:2:39: accounts[0].timeout: `soon` is not a duration; expected a number and a unit, such as 250ms, 30s, 5m, 6h or 90d
+    config.yaml:4:67: channels[0].rate: expected a number, found text
+    config.yaml:4:73: channels[0].colour: unknown key
+      hint: the keys here are `concurrency`, `enabled`, `headers`, `locale`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
+    config.yaml:5:25: channels[1].type: unknown value `fax`; expected one of `email`, `slack`, `webhook`
+    config.yaml:7:22: routes[0].when.account[0]: there is no account of this name
+      hint: did you mean `main`?
+    config.yaml:7:38: routes[0].notify[0]: there is no channel of this name
+      hint: did you mean `hook`?
+    config.yaml:8:13: routes[1].notify[0]: there is no channel of this name
+      hint: the channels are hook, slack
+    config.yaml:10:23: tests[0].given.account: there is no account of this name
+      hint: the accounts are main
+    config.yaml:10:40: tests[0].expect[0]: there is no channel of this name
+      hint: did you mean `slack`?
+    ");
+    // One that could not be read may be the one that is meant.
+    for unread in ["[slack]", "\"${NO_SUCH_NAME}\"", ""] {
+        let told = told(&text.replace("name: slack", &format!("name: {unread}")));
+        assert!(told.contains("channels[1].name: ") && told.contains("no account of this name"), "{told}");
+        assert!(!told.contains("no channel of this name"), "{told}");
+    }
+    let told = told(&text.replace("{name: slack, type: fax}", "text"));
+    assert!(told.contains("channels[1]: ") && !told.contains("no channel of this name"), "{told}");
 }
 
 #[test]

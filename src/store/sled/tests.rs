@@ -21,6 +21,11 @@ fn open(folder: &TempDir) -> Result<SledStore, StoreError> {
     SledStore::open(&folder.path().join("store"), morning())
 }
 
+/// The database itself, without the thread that flushes by the clock: that one may hold the lock for a while longer.
+fn raw(folder: &TempDir) -> sled::Db {
+    sled::Config::new().path(folder.path().join("store")).flush_every_ms(None).open().unwrap()
+}
+
 /// A store with 500 events that await delivery, closed again.
 async fn filled() -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -73,7 +78,7 @@ fn a_store_in_use_says_where_it_is_and_who_has_it() {
 fn a_store_of_a_later_format_is_left_alone() {
     let folder = TempDir::new().unwrap();
     drop(open(&folder).unwrap());
-    let db = sled::open(folder.path().join("store")).unwrap();
+    let db = raw(&folder);
     db.insert("m/format", "7").unwrap();
     drop(db);
     let error = open(&folder).err().unwrap();
@@ -85,7 +90,7 @@ fn a_store_of_a_later_format_is_left_alone() {
 #[tokio::test]
 async fn a_row_of_a_later_version_is_left_alone() {
     let folder = filled().await;
-    let db = sled::open(folder.path().join("store")).unwrap();
+    let db = raw(&folder);
     let (key, mut row) = db.scan_prefix(PENDING).next().unwrap().unwrap();
     row[0] = 9;
     db.insert(key, row).unwrap();
@@ -97,7 +102,7 @@ async fn a_row_of_a_later_version_is_left_alone() {
 #[tokio::test]
 async fn a_pending_row_that_cannot_be_read_stops_nobody_else() {
     let folder = filled().await;
-    let db = sled::open(folder.path().join("store")).unwrap();
+    let db = raw(&folder);
     let (key, _) = db.scan_prefix(PENDING).next().unwrap().unwrap();
     db.insert(&key, b"\x01{\"id\":").unwrap();
     drop(db);
@@ -117,7 +122,7 @@ async fn no_row_is_too_large_to_be_durable() {
     assert!(error.to_string().contains("are safe"), "{error}");
     store.commit(batch([delivery("c1", "crm")]), morning()).await.unwrap();
     drop(store);
-    let db = sled::open(folder.path().join("store")).unwrap();
+    let db = raw(&folder);
     let longest = db.iter().values().map(|value| value.unwrap().len()).max().unwrap();
     assert!(longest <= MAX_ROW);
     assert!(fs::read_dir(folder.path().join("store/blobs")).map_or(0, Iterator::count) == 0);

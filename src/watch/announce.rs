@@ -1,0 +1,194 @@
+//! From staged events to what is stored and who is told: in one commit.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Watcher;
+use crate::cursor::{Cursor, back};
+use crate::event::{Caller, Closed, DeliveryId, Event, EventId, EventType, Kind, Quiet, Record, Standing};
+use crate::outbox::{Delivery, State};
+use crate::private::PhoneNumber;
+use crate::route::{Decision, Subject};
+use crate::store::{Batch, StoreError};
+use crate::track;
+
+impl Watcher {
+    /// Announces what is due and stores it with the rest of `staged`, in one commit.
+    pub(super) async fn commit(
+        &mut self,
+        staged: impl IntoIterator<Item = (EventId, Event)>,
+        read_at: Timestamp,
+        cursor: Option<Cursor>,
+    ) -> Result<(), StoreError> {
+        let mut events: Vec<Event> = staged.into_iter().map(|(_, event)| event).collect();
+        self.settle_with_returned(&mut events, self.context.clock.now());
+        let due = |event: &Event| {
+            event.standing == Standing::Waiting && track::announce_at(event, &self.settings.rules) <= read_at
+        };
+        let oldest_due = events.iter().filter(|event| due(event)).map(|event| event.started_at).min();
+        if let (Kind::Call, Some(from)) = (self.source.kind, oldest_due) {
+            let settling = self.settling_since(from).await;
+            self.settle_before_announcing(&mut events, &settling).await?;
+        }
+        let now = self.context.clock.moment();
+        let mut batch =
+            Batch { cursor: cursor.clone().map(|cursor| (self.source.clone(), cursor)), ..Batch::default() };
+        for mut event in events {
+            if event.standing == Standing::Waiting && track::announce_at(&event, &self.settings.rules) <= read_at {
+                event.standing = self.announce(&event, now.at, &mut batch.deliveries);
+            }
+            if let Standing::Quiet { why } = event.standing {
+                self.context.metrics.quiet(&event.account, why);
+            }
+            if self.open.get(&event.id) != Some(&event) {
+                batch.events.push(event);
+            }
+        }
+        if !batch.is_empty() {
+            let events = batch.events.clone();
+            self.context.store.commit(batch, now).await?;
+            for event in events {
+                if event.is_open() {
+                    self.open.insert(event.id, event);
+                } else {
+                    self.open.remove(&event.id);
+                }
+            }
+        }
+        if let Some(cursor) = cursor {
+            self.cursor = cursor;
+        }
+        Ok(())
+    }
+
+    /// Waiting calls whose caller was reached meanwhile, or has left a voicemail in the same call, are not announced.
+    async fn settle_before_announcing(&self, events: &mut [Event], settling: &[Record]) -> Result<(), StoreError> {
+        let now = self.context.clock.now();
+        let voicemail = EventType::VoicemailNew;
+        let ids: Vec<_> = events.iter().map(|event| EventId::derive(&event.account, voicemail, &event.uuid)).collect();
+        let voicemails = self.context.store.events(&ids).await?;
+        for (event, voicemail) in events.iter_mut().zip(voicemails) {
+            if event.standing != Standing::Waiting {
+                continue;
+            }
+            if let Some(by) = settling.iter().find_map(|record| track::reached(event, record)) {
+                *event = track::close(event, by, now);
+            } else if voicemail.is_some_and(|voicemail| !matches!(voicemail.standing, Standing::Quiet { .. })) {
+                *event = track::close(event, Closed::Voicemail, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// A returned call settles the earlier ones of the same caller too.
+    fn settle_with_returned(&self, events: &mut Vec<Event>, now: Timestamp) {
+        let returned: Vec<Event> = events
+            .iter()
+            .filter(|event| matches!(event.standing, Standing::Closed { by: Closed::Returned, .. }))
+            .cloned()
+            .collect();
+        if returned.is_empty() {
+            return;
+        }
+        let reached = |event: &Event| returned.iter().any(|returned| track::reached_with(event, returned));
+        for event in events.iter_mut() {
+            if reached(event) {
+                *event = track::close(event, Closed::CallerReached, now);
+            }
+        }
+        for event in self.open.values() {
+            if reached(event) && !events.iter().any(|changed| changed.id == event.id) {
+                events.push(track::close(event, Closed::CallerReached, now));
+            }
+        }
+    }
+
+    /// Decides who is told of `event`, and makes their deliveries.
+    fn announce(&self, event: &Event, now: Timestamp, deliveries: &mut Vec<Delivery>) -> Standing {
+        let event_type = event.kind.first_event();
+        match self.context.router.decide(&Subject::of(event, event_type)) {
+            Decision::Notify(channels) => {
+                tracing::info!(
+                    event = %event.id, r#type = %event_type, account = event.account, channels = channels.len(),
+                    caller = %masked(&event.caller), "announced"
+                );
+                self.context.metrics.event(&event.account, event_type);
+                deliveries.extend(channels.into_iter().map(|(channel, rule)| Delivery {
+                    id: DeliveryId::derive(&event.account, event_type, &event.uuid, &channel),
+                    event_id: event.id,
+                    event: event_type,
+                    channel,
+                    rule,
+                    happened_at: event.ended_at,
+                    seen_at: event.seen_at,
+                    created_at: now,
+                    due_at: now,
+                    attempts: 0,
+                    state: State::Pending,
+                    last_failure: None,
+                }));
+                Standing::Announced { at: now }
+            }
+            Decision::Muted(rule) => {
+                tracing::info!(event = %event.id, r#type = %event_type, rule, "muted by its route");
+                Standing::Quiet { why: Quiet::Muted }
+            }
+            Decision::Unrouted => {
+                tracing::warn!(event = %event.id, r#type = %event_type, "no route matches, nobody is told");
+                Standing::Quiet { why: Quiet::Unrouted }
+            }
+        }
+    }
+
+    /// Announces calls that have waited for a confirming read long past their grace: the PBX cannot be read, and being
+    /// told of a call that was returned meanwhile is better than not being told.
+    pub(super) async fn announce_unconfirmed(&mut self) {
+        let now = self.context.clock.now();
+        let patience = (self.settings.every * 2).max(Duration::from_secs(60));
+        let known_at = back(now, patience);
+        let staged: Vec<(EventId, Event)> = self.due(known_at).map(|event| (event.id, event.clone())).collect();
+        if staged.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            account = self.source.account,
+            events = staged.len(),
+            "announced as last seen: the PBX cannot be asked whether they have been returned"
+        );
+        // Nothing may be spent on further questions here, so the announcing half of `commit` does without them.
+        self.budget.exhaust(self.agenda.not_before);
+        if let Err(error) = self.commit(staged, known_at, None).await {
+            tracing::error!(account = self.source.account, %error, "could not be stored; tried again with the next read");
+        }
+    }
+
+    /// Events that were watched long enough are closed.
+    pub(super) async fn expire(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let rules = &self.settings.rules;
+        let expired: Vec<(EventId, Event)> = self
+            .open
+            .values()
+            .filter(|event| track::expired(event, now, rules))
+            .map(|event| (event.id, track::close(event, Closed::Expired, now)))
+            .collect();
+        if expired.is_empty() { Ok(()) } else { self.commit(expired, now, None).await }
+    }
+}
+
+/// For the log.
+fn masked(caller: &Caller) -> String {
+    caller.number.as_ref().map_or_else(|| "withheld".to_owned(), PhoneNumber::masked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_names_a_caller_by_a_masked_number_and_one_without_as_withheld() {
+        let number = crate::number::parse("05321112233").number;
+        assert_eq!(masked(&Caller { number, name: None }), "0532 *** ** 33");
+        assert_eq!(masked(&Caller::default()), "withheld");
+    }
+}

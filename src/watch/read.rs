@@ -1,0 +1,271 @@
+//! What is read of the PBX in one step, and what it changes: staged in a walk, committed page by page.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::walk::{self, Ask, Walk};
+use super::{Trouble, Watcher, rate_limit_wait};
+use crate::cursor::back;
+use crate::event::{Closed, Event, EventId, Kind, Record, Standing};
+use crate::pbx::{CallQuery, Page, PbxError, VoicemailQuery};
+use crate::store::StoreError;
+use crate::track;
+
+/// The wider read while announced calls are open.
+const FOLLOW_UP_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// The wider read when nothing is open: a sweep for what became visible later than `lookback` allows for.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+impl Watcher {
+    /// The newest window: all pages that bring something new.
+    pub(super) async fn head(&mut self, read_at: Timestamp) -> Result<(), Trouble> {
+        let from = self.cursor.head_from(read_at, self.settings.lookback);
+        let mut walk = Walk::new(Ask { from, to: None, unsettled: true }, read_at);
+        loop {
+            let page = self.page(walk.ask, walk.page).await?;
+            let news = self.stage(&mut walk, &page).await?;
+            walk.late_news |= news && walk.page > 1;
+            let more = walk.turn(&page);
+            if !more || !(news || self.deep || self.confirms_further(&walk)) {
+                break;
+            }
+        }
+        let mut cursor = self.cursor.clone();
+        cursor.advance(read_at, self.settings.lookback);
+        self.stage_vanished(&mut walk).await;
+        self.commit(walk.staged, read_at, Some(cursor)).await?;
+        self.deep = walk.late_news;
+        Ok(())
+    }
+
+    /// One page of the wider read. It is begun anew when the last one is through.
+    pub(super) async fn follow_up(&mut self, now: Timestamp) -> Result<(), Trouble> {
+        let mut walk = match self.follow_up.take() {
+            Some(mut walk) => {
+                self.drop_overtaken(&mut walk).await?;
+                walk
+            }
+            None => Walk::new(self.wider_ask(now), now),
+        };
+        let page = self.page(walk.ask, walk.page).await?;
+        let more = if walk.ask.unsettled {
+            self.stage(&mut walk, &page).await?;
+            walk.turn(&page)
+        } else {
+            let more = walk.turn(&page);
+            self.stage_reached(&mut walk, &page.records, now);
+            more
+        };
+        if more {
+            self.follow_up = Some(walk);
+            return Ok(());
+        }
+        let staged = std::mem::take(&mut walk.staged);
+        self.commit(staged, walk.read_at, None).await?;
+        if walk.ask.unsettled && self.source.kind == Kind::Call && !self.open.is_empty() {
+            // The second half: calls of the same people that were answered later.
+            let from = self.answered_from(walk.read_at);
+            self.follow_up = Some(Walk::new(Ask { from, to: None, unsettled: false }, walk.read_at));
+            return Ok(());
+        }
+        if !walk.ask.unsettled {
+            self.answered_until = Some(walk.read_at);
+        }
+        self.expire(now).await?;
+        let every = if self.open.is_empty() { SWEEP_EVERY } else { FOLLOW_UP_EVERY };
+        self.agenda.follow_up = self.context.clock.tick() + every;
+        Ok(())
+    }
+
+    fn wider_ask(&self, now: Timestamp) -> Ask {
+        let widest = back(now, self.settings.rules.follow_up.max(self.settings.lookback));
+        // With something open, only as far back as that reaches; a sweep reaches as far as the follow-up would.
+        let from = self.open.values().map(|event| event.started_at).min().map_or(widest, |oldest| oldest.max(widest));
+        Ask { from, to: None, unsettled: true }
+    }
+
+    fn answered_from(&self, now: Timestamp) -> Timestamp {
+        let oldest = self.open.values().map(|event| event.started_at).min().unwrap_or(now);
+        let unread = self.answered_until.map_or(oldest, |until| back(until, self.settings.lookback));
+        oldest.max(unread)
+    }
+
+    /// One page of the newest window that a pause left unread.
+    pub(super) async fn catch_up(&mut self, now: Timestamp) -> Result<(), Trouble> {
+        let Some(window) = self.cursor.next_gap() else { return Ok(()) };
+        let ask = Ask { from: window.from, to: Some(window.to), unsettled: true };
+        let mut walk = match self.catch_up.take() {
+            Some(mut walk) if walk.ask == ask => {
+                self.drop_overtaken(&mut walk).await?;
+                walk
+            }
+            _ => Walk::new(ask, now),
+        };
+        let page = self.page(walk.ask, walk.page).await?;
+        self.stage(&mut walk, &page).await?;
+        if walk.turn(&page) {
+            self.catch_up = Some(walk);
+            return Ok(());
+        }
+        let mut cursor = self.cursor.clone();
+        cursor.close_gap(window);
+        self.commit(walk.staged, walk.read_at, Some(cursor)).await?;
+        tracing::info!(
+            account = self.source.account, source = self.source.kind.as_str(),
+            from = %window.from, to = %window.to, windows_left = self.cursor.gaps.len(), "caught up with a pause"
+        );
+        Ok(())
+    }
+
+    /// A read that goes on over several steps has staged what it found before the other steps: what they have decided
+    /// since then stands.
+    async fn drop_overtaken(&self, walk: &mut Walk) -> Result<(), StoreError> {
+        let ids: Vec<EventId> = walk.staged.keys().copied().collect();
+        for stored in self.context.store.events(&ids).await?.into_iter().flatten() {
+            if walk.staged.get(&stored.id).is_some_and(|staged| track::overtaken(staged, &stored)) {
+                walk.staged.remove(&stored.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for one page, when the budget allows it.
+    async fn page(&mut self, ask: Ask, page: u32) -> Result<Page, PbxError> {
+        let clock = self.context.clock.clone();
+        while !self.budget.take(clock.tick()) {
+            clock.sleep_until(self.budget.next_free(clock.tick(), 1)).await;
+        }
+        let Ask { from, to, unsettled } = ask;
+        let pbx = &self.context.pbx;
+        let page = match self.source.kind {
+            Kind::Call => {
+                let missed = unsettled.then_some(true);
+                pbx.calls(&CallQuery { from, to, missed, inbound: true, page }, clock.now()).await?
+            }
+            Kind::Voicemail => {
+                pbx.voicemails(&VoicemailQuery { from, to, unread: unsettled, page }, clock.now()).await?
+            }
+        };
+        if page.malformed > 0 {
+            self.context.metrics.malformed(&self.source, page.malformed);
+            tracing::warn!(
+                account = self.source.account,
+                source = self.source.kind.as_str(),
+                rows = page.malformed,
+                "rows could not be read; the others of the page were"
+            );
+        }
+        Ok(page)
+    }
+
+    /// What a page changes goes to the walk's stage; what the page before left there, and this one did not take back, is
+    /// committed. Returns whether the page brought anything new.
+    async fn stage(&mut self, walk: &mut Walk, page: &Page) -> Result<bool, Trouble> {
+        // Seen when it was asked for, not when the answer had been read: what is due at once is then due in this walk.
+        let now = walk.read_at;
+        let account = self.source.account.as_str();
+        let first = self.source.kind.first_event();
+        let records = track::merge_copies(page.records.clone());
+        let ids: Vec<_> = records.iter().map(|record| EventId::derive(account, first, &record.uuid)).collect();
+        let unknown: Vec<EventId> =
+            ids.iter().filter(|id| !walk.staged.contains_key(id) && !self.open.contains_key(id)).copied().collect();
+        let stored = self.context.store.events(&unknown).await?;
+        let stored: HashMap<EventId, Event> = stored.into_iter().flatten().map(|event| (event.id, event)).collect();
+
+        let mut staged = std::collections::BTreeMap::new();
+        let mut news = false;
+        for (record, id) in records.iter().zip(ids) {
+            let known = walk.staged.get(&id).or_else(|| self.open.get(&id)).or_else(|| stored.get(&id));
+            let (from, rules) = (self.cursor.announce_from, &self.settings.rules);
+            let changed = track::observe(known, record, account, from, now, rules);
+            news |= known.is_none() && changed.is_some();
+            let waiting = known.filter(|event| event.standing == Standing::Waiting);
+            if let Some(event) = changed.or_else(|| waiting.cloned()) {
+                // Taken back from the page before: this copy of the row has the last word.
+                walk.staged.remove(&id);
+                staged.insert(id, event);
+            }
+        }
+        let earlier = std::mem::replace(&mut walk.staged, staged);
+        if !earlier.is_empty() {
+            self.commit(earlier, walk.read_at, None).await?;
+        }
+        Ok(news)
+    }
+
+    /// Whether an event that is due has not come up in this walk yet.
+    fn confirms_further(&self, walk: &Walk) -> bool {
+        self.due(walk.read_at).any(|event| event.started_at >= walk.ask.from && !walk.has_seen(&event.uuid))
+    }
+
+    pub(super) fn due(&self, read_at: Timestamp) -> impl Iterator<Item = &Event> {
+        self.waiting().filter(move |event| track::announce_at(event, &self.settings.rules) <= read_at)
+    }
+
+    /// A due call that the PBX does not list as missed any more is looked at by itself: somebody may have answered it
+    /// after all. When that cannot be found out, it is announced: better once too often than never.
+    async fn stage_vanished(&mut self, walk: &mut Walk) {
+        let vanished: Vec<Event> =
+            self.due(walk.read_at).filter(|event| !walk.has_seen(&event.uuid)).cloned().collect();
+        for event in vanished {
+            let now = self.context.clock.moment();
+            let mut current = event.clone();
+            if event.kind == Kind::Call && self.details.take(now.tick) {
+                match self.context.pbx.call(&event.uuid, now.at).await {
+                    Ok(Some(record)) if !record.missed && record.return_uuid.is_none() => {
+                        current = track::close(&event, Closed::Answered, now.at);
+                    }
+                    Ok(Some(record)) => {
+                        let (from, rules) = (self.cursor.announce_from, &self.settings.rules);
+                        if let Some(changed) =
+                            track::observe(Some(&event), &record, &self.source.account, from, now.at, rules)
+                        {
+                            current = changed;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::debug!(event = %event.id, %error, "could not be looked at by itself"),
+                }
+            }
+            walk.staged.insert(current.id, current);
+        }
+    }
+
+    /// Open calls whose caller was reached later, or that another leg has answered, are settled.
+    fn stage_reached(&self, walk: &mut Walk, records: &[Record], now: Timestamp) {
+        for event in self.open.values() {
+            if let Some(by) = records.iter().find_map(|record| track::reached(event, record)) {
+                walk.staged.insert(event.id, track::close(event, by, now));
+            }
+        }
+    }
+
+    /// Before calls are announced: whether another leg of them was answered, or their callers were reached later. Only
+    /// with requests to spare; a busy budget announces without asking.
+    pub(super) async fn settling_since(&mut self, from: Timestamp) -> Vec<Record> {
+        let mut walk = Walk::new(Ask { from, to: None, unsettled: false }, self.context.clock.now());
+        let mut settling = Vec::new();
+        while self.budget.free(self.context.clock.tick()) >= 2.min(self.settings.limit) {
+            match self.page(walk.ask, walk.page).await {
+                Ok(page) => {
+                    let more = walk.turn(&page);
+                    settling.extend(walk::settling(page.records));
+                    if !more {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    if let PbxError::RateLimited { wait } = error {
+                        self.budget.exhaust(self.context.clock.tick() + rate_limit_wait(wait));
+                    }
+                    tracing::debug!(account = self.source.account, %error, "answered calls could not be read");
+                    break;
+                }
+            }
+        }
+        settling
+    }
+}
