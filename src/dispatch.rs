@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::RecordingMode;
 use crate::event::{Closed, DeliveryId, EventId, EventType, Kind, Standing};
 use crate::message::Locale;
-use crate::metrics::Metrics;
+use crate::metrics::{ChannelMetrics, Metrics};
 use crate::outbox::{self, Claim, Outcome, Settled, State};
 use crate::recording::Recordings;
 use crate::render::{Facts, Recording, Renderer};
@@ -84,6 +84,7 @@ pub struct Lane {
     settings: Settings,
     channel: Arc<dyn Channel>,
     context: Context,
+    metrics: ChannelMetrics,
     /// Nothing is claimed before.
     paused_until: Duration,
     /// Pauses for refused credentials in a row.
@@ -117,8 +118,16 @@ impl UnderWay {
 impl Lane {
     /// Makes the lane of a channel.
     pub fn new(settings: Settings, channel: Arc<dyn Channel>, context: Context) -> Self {
-        context.metrics.expect_channel(&settings.name);
-        Self { settings, channel, context, paused_until: Duration::ZERO, refusals: 0, next_turn: Duration::ZERO }
+        let metrics = context.metrics.expect_channel(&settings.name);
+        Self {
+            settings,
+            channel,
+            context,
+            metrics,
+            paused_until: Duration::ZERO,
+            refusals: 0,
+            next_turn: Duration::ZERO,
+        }
     }
 
     /// Delivers until `stop`, then lets attempts under way end for [`STOP_PATIENCE`] and gives the others back.
@@ -169,7 +178,7 @@ impl Lane {
             // Either the rate holds it back until then, or every hand is full and what is under way wakes the lane.
             return if self.next_turn > now.tick { self.next_turn } else { Duration::MAX };
         }
-        self.context.metrics.paused(&self.settings.name, false);
+        self.metrics.paused(false);
         let lease = self.settings.timeout + URL_PATIENCE + LEASE_MARGIN;
         let name = self.settings.name.as_str();
         match self.context.store.claim_due(name, free, lease, now).await {
@@ -329,7 +338,7 @@ impl Lane {
                 tracing::warn!(channel = name, wait_seconds = pause.as_secs(), "the receiver asks for a pause");
             }
             self.paused_until = self.paused_until.max(now.tick + pause);
-            self.context.metrics.paused(name, true);
+            self.metrics.paused(true);
         }
         if outcome == Outcome::Delivered {
             self.refusals = 0;
@@ -348,7 +357,7 @@ impl Lane {
         match delivery.state {
             State::Delivered { .. } => {
                 let latency = Duration::try_from(now.duration_since(seen_at)).unwrap_or_default();
-                self.context.metrics.delivered(name, latency);
+                self.metrics.delivered(latency);
                 tracing::info!(
                     delivery = %delivery.id, channel = name, attempts = delivery.attempts,
                     latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX), "delivered"

@@ -77,6 +77,27 @@ const POLL_SECONDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 
 const LATENCY_SECONDS: &[f64] =
     &[0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 90.0, 300.0, 1800.0, 3600.0, 21_600.0, 86_400.0];
 
+/// The counters of one channel that move with every message: looked up once.
+#[derive(Debug, Clone)]
+pub struct ChannelMetrics {
+    delivered: Counter,
+    latency: Histogram,
+    paused: Gauge<i64, AtomicI64>,
+}
+
+impl ChannelMetrics {
+    /// A delivery was accepted, this long after its record was seen.
+    pub fn delivered(&self, latency: Duration) {
+        self.delivered.inc();
+        self.latency.observe(latency.as_secs_f64());
+    }
+
+    /// Whether the channel waits as a whole.
+    pub fn paused(&self, paused: bool) {
+        self.paused.set(paused.into());
+    }
+}
+
 /// What is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -170,15 +191,18 @@ impl Metrics {
         drop(self.recording_urls.get_or_create(&AccountOutcome { account, outcome: "minted" }));
     }
 
-    /// Shows what is going to be counted of a channel from the start.
-    pub fn expect_channel(&self, channel: &str) {
+    /// Shows what is going to be counted of a channel from the start, and gives what moves with every message.
+    pub fn expect_channel(&self, channel: &str) -> ChannelMetrics {
         let labels = ChannelLabels { channel: channel.to_owned() };
-        drop(self.deliveries.get_or_create(&ChannelOutcome { channel: channel.to_owned(), outcome: "delivered" }));
-        drop(self.latency.get_or_create(&labels));
+        let delivered = ChannelOutcome { channel: channel.to_owned(), outcome: "delivered" };
         drop(self.degraded.get_or_create(&labels));
         self.backlog(channel, 0, Duration::ZERO);
         self.dead(channel, 0);
-        self.paused(channel, false);
+        ChannelMetrics {
+            delivered: self.deliveries.get_or_create(&delivered).clone(),
+            latency: self.latency.get_or_create(&labels).clone(),
+            paused: self.paused.get_or_create(&labels).clone(),
+        }
     }
 
     /// A read of the PBX has ended; `at` is when it began.
@@ -213,12 +237,6 @@ impl Metrics {
         self.deliveries.get_or_create(&ChannelOutcome { channel: channel.to_owned(), outcome }).inc();
     }
 
-    /// A delivery was accepted, this long after its record was seen.
-    pub fn delivered(&self, channel: &str, latency: Duration) {
-        self.attempt(channel, "delivered");
-        self.latency.get_or_create(&ChannelLabels { channel: channel.to_owned() }).observe(latency.as_secs_f64());
-    }
-
     /// What waits in the outbox for a channel.
     pub fn backlog(&self, channel: &str, pending: usize, oldest_due: Duration) {
         let state = ChannelState { channel: channel.to_owned(), state: "pending" };
@@ -235,11 +253,6 @@ impl Metrics {
     /// One more delivery of a channel is dead.
     pub fn died(&self, channel: &str) {
         self.outbox.get_or_create(&ChannelState { channel: channel.to_owned(), state: "dead" }).inc();
-    }
-
-    /// Whether a channel waits as a whole.
-    pub fn paused(&self, channel: &str, paused: bool) {
-        self.paused.get_or_create(&ChannelLabels { channel: channel.to_owned() }).set(paused.into());
     }
 
     /// A recording URL was asked for.
