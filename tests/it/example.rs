@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::binary::{configure, root, run, start};
+use crate::binary::{LIMIT, configure, root, run, start};
 
 const SECRETS: [(&str, &str); 4] = [
     ("BULUTSANTRALIM_API_KEY", "K1"),
@@ -21,7 +21,7 @@ fn example() -> String {
 fn check_accepts_the_example_and_its_tests_pass() {
     let folder = TempDir::new().unwrap();
     configure(folder.path(), &example());
-    let ended = start(folder.path(), &["check"], &SECRETS).end(std::time::Duration::from_secs(20));
+    let ended = start(folder.path(), &["check"], &SECRETS).end(LIMIT);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
     let ended = run(folder.path(), &["check"]);
     assert_eq!(ended.code, Some(2));

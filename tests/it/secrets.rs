@@ -10,7 +10,7 @@ use ringback::sim::pbx::{Endpoint, Fault, Limits, PbxOptions, SimCall, SimVoicem
 use ringback::sim::receiver::Mode;
 use ringback::sim::smtp::{SmtpFault, SmtpOptions, SmtpReceiver, Stage};
 
-use crate::binary::{configure, start};
+use crate::binary::{LIMIT, configure, start};
 use crate::harness::{Office, WEBHOOK_SECRET};
 
 const KEY: &str = "K12345678/1234+5678-4321=123456789012";
@@ -89,7 +89,7 @@ fn once(office: &Office, n: usize) -> String {
     office.pbx.add_voicemail(voicemail);
     let variables = [("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")];
     let arguments = ["--log-format", "json", "once"];
-    let ended = start(office.folder.path(), &arguments, &variables).end(Duration::from_secs(40));
+    let ended = start(office.folder.path(), &arguments, &variables).end(LIMIT);
     assert!(matches!(ended.code, Some(0 | 1 | 3)), "{n}: {:?} {}", ended.code, ended.stderr);
     assert!(ended.stderr.contains("\"TRACE\""), "{n}: the test sees what is logged");
     ended.stdout + &ended.stderr
