@@ -130,7 +130,7 @@ impl Lane {
         }
     }
 
-    /// Delivers until `stop`, then lets attempts under way end for [`STOP_PATIENCE`] and gives the others back.
+    /// Delivers until `stop`, then lets attempts under way end for eight seconds and gives the others back.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut work = UnderWay::default();
         let (Context { store, clock, .. }, name) = (self.context.clone(), self.settings.name.clone());
