@@ -31,6 +31,8 @@ pub(crate) struct Posts {
     pub(crate) body: String,
     pub(crate) count: usize,
     pub(crate) concurrency: usize,
+    /// On two threads, instead of on what ringback runs on.
+    pub(crate) two_threads: bool,
 }
 
 /// What it took the child.
@@ -42,8 +44,11 @@ pub(crate) struct Posted {
 /// The child process: the same channel with the same client on the same kind of runtime, and nothing around it.
 pub(crate) fn post() -> Result<()> {
     let posts: Posts = serde_json::from_reader(std::io::stdin().lock())?;
-    // As in `ringback run`.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = if posts.two_threads {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?
+    } else {
+        ringback::app::runtime()?
+    };
     let before = process::cpu_seconds(std::process::id())?;
     runtime.block_on(post_all(posts))?;
     let posted = Posted { cpu_seconds: process::cpu_seconds(std::process::id())? - before };

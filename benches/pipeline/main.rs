@@ -61,10 +61,11 @@ fn main() -> Result<()> {
 }
 
 fn bursts(bench: &Bench<'_>) -> Result<()> {
-    let (mut bursts, mut plain) = (Vec::new(), Vec::new());
+    let (mut bursts, mut plain, mut two_threads) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
         let burst = bench.burst()?;
-        plain.push(bench.plain(&burst.body)?);
+        plain.push(bench.plain(&burst.body, false)?);
+        two_threads.push(bench.plain(&burst.body, true)?);
         bursts.push(burst);
     }
     let of = |value: fn(&Burst) -> f64| median(bursts.iter().map(value));
@@ -79,6 +80,8 @@ fn bursts(bench: &Bench<'_>) -> Result<()> {
     println!("  counted from the first sight on {:9.0}", of(|b| b.from_seen));
     println!("  seconds to read them all        {:9.2}", of(|b| b.intake));
     println!("CPU seconds per 1,000             {:9.3}  {:11.3}", of(|b| b.cpu), of_plain(|p| p.cpu));
+    let most = median(two_threads.iter().map(|plain| plain.rate));
+    println!("  plain POSTs on two threads, of which ringback uses one: {most:.0} a second");
     println!();
     let share = median(bursts.iter().zip(&plain).map(|(burst, plain)| 100.0 * burst.rate / plain.rate));
     verdict("share of plain POSTs, %", share, 60.0, share >= 60.0);

@@ -93,7 +93,7 @@ impl Bench<'_> {
     }
 
     /// As many POSTs of `body` as there are events in a burst.
-    pub(crate) fn plain(&self, body: &str) -> Result<Plain> {
+    pub(crate) fn plain(&self, body: &str, two_threads: bool) -> Result<Plain> {
         let (mut world, places) = world()?;
         let posts = Posts {
             url: places.receiver,
@@ -101,6 +101,7 @@ impl Bench<'_> {
             body: body.to_owned(),
             count: self.burst,
             concurrency: CONCURRENCY,
+            two_threads,
         };
         let posted: Posted = Dialogue::start("--post")?.ask_once(&posts)?;
         let report: Report = world.ask(&Order::Report)?;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::app::StartError;
+use crate::app::{self, StartError};
 use crate::config::{self, Config};
 use crate::event::EventType;
 use crate::store::StoreError;
@@ -152,14 +152,8 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// One thread, beside that of the store: measured, a fifth less CPU for each delivery than with two, since nothing is
-/// handed over between them.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Run(format!("cannot start: {error}")))?
-        .block_on(work)
+    app::runtime().map_err(|error| Failure::Run(format!("cannot start: {error}")))?.block_on(work)
 }
 
 fn load(args: &Args) -> Result<Config, Failure> {
