@@ -14,7 +14,8 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::{Channel, Parcel};
+use self::attempt::{URL_PATIENCE, attempt};
+use crate::channel::Channel;
 use crate::clock::Clock;
 use crate::config::RecordingMode;
 use crate::event::{Closed, DeliveryId, EventId, EventType, Kind, Standing};
@@ -22,13 +23,12 @@ use crate::message::Locale;
 use crate::metrics::{ChannelMetrics, Metrics};
 use crate::outbox::{self, Claim, Outcome, Settled, State};
 use crate::recording::Recordings;
-use crate::render::{Facts, Recording, Renderer};
+use crate::render::Renderer;
 use crate::retry;
 use crate::store::{Store, StoreError};
 use crate::track;
 
-/// A message waits this long for a recording URL after its own due time, then goes without.
-const URL_PATIENCE: Duration = Duration::from_secs(60);
+mod attempt;
 
 /// On top of the longest attempt: a lease must outlive it.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -399,38 +399,6 @@ impl Lane {
             let _ = self.context.store.release(&work.held, self.context.clock.moment()).await;
         }
     }
-}
-
-/// One attempt: link, message, channel.
-async fn attempt(
-    claim: &Claim,
-    channel: &dyn Channel,
-    context: &Context,
-    locale: Locale,
-    mode: RecordingMode,
-) -> Outcome {
-    let recording = match mode {
-        RecordingMode::Link if claim.event.recording => {
-            let now = context.clock.moment();
-            let late = Duration::try_from(now.at.duration_since(claim.delivery.due_at)).unwrap_or_default();
-            let deadline = (now.tick + URL_PATIENCE).saturating_sub(late);
-            match context.recordings.link(&claim.event, deadline).await {
-                Some(link) => Recording::Link { url: link.url, expires_at: link.expires_at },
-                None => Recording::Elsewhere,
-            }
-        }
-        RecordingMode::Link | RecordingMode::None => Recording::None,
-    };
-    let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false };
-    let rendered = context.renderer.render(channel.channel_type(), locale, &facts);
-    if let Some(failure) = rendered.failure {
-        context.metrics.degraded(&claim.delivery.channel);
-        tracing::error!(
-            delivery = %claim.delivery.id, channel = claim.delivery.channel, failure,
-            "the template failed: the message goes out as plain text"
-        );
-    }
-    channel.send(Parcel { id: claim.delivery.id, message: &rendered.message, now: context.clock.now() }).await
 }
 
 /// The one place that draws chance.

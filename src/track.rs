@@ -33,22 +33,17 @@ pub fn merge_copies(records: Vec<Record>) -> Vec<Record> {
                 merged.push(record);
             }
             Some(&place) => {
-                let kept: &mut Record = &mut merged[place];
-                let (mut best, other) = if record.answered() && !kept.answered() {
-                    let old = std::mem::replace(kept, record);
-                    (kept.clone(), old)
-                } else {
-                    (kept.clone(), record)
-                };
-                best.missed = !best.answered() && (best.missed || other.missed);
-                best.return_uuid = best.return_uuid.or(other.return_uuid);
-                best.read_at = best.read_at.or(other.read_at);
-                best.started_at = best.started_at.min(other.started_at);
-                best.ended_at = best.ended_at.max(other.ended_at);
-                if best.audio == Audio::None {
-                    best.audio = other.audio;
+                let kept = &mut merged[place];
+                let better = record.answered() && !kept.answered();
+                let other = if better { std::mem::replace(kept, record) } else { record };
+                kept.missed = !kept.answered() && (kept.missed || other.missed);
+                kept.return_uuid = kept.return_uuid.take().or(other.return_uuid);
+                kept.read_at = kept.read_at.or(other.read_at);
+                kept.started_at = kept.started_at.min(other.started_at);
+                kept.ended_at = kept.ended_at.max(other.ended_at);
+                if kept.audio == Audio::None {
+                    kept.audio = other.audio;
                 }
-                *kept = best;
             }
         }
     }
