@@ -37,9 +37,6 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8380";
 /// How often what is too old is forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// How often the outbox is measured.
-const MEASURE_EVERY: Duration = Duration::from_secs(15);
-
 /// Why ringback does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -356,10 +353,10 @@ async fn listen(address: Option<&str>) -> Result<Option<TcpListener>, StartError
     }
 }
 
-/// Measures the outbox, and forgets once a day what is older than `keep`.
+/// Counts the dead, and forgets at the start and once a day what is older than `keep`. What waits in the outbox is
+/// measured when the metrics are asked for.
 async fn maintain(store: Arc<dyn Store>, metrics: Arc<Metrics>, clock: Clock, keep: Duration, stop: CancellationToken) {
     let work = async {
-        let mut prune_at = clock.tick();
         match store.list(&|delivery| matches!(delivery.state, State::Dead { .. })).await {
             Ok(dead) => {
                 for delivery in dead {
@@ -369,23 +366,12 @@ async fn maintain(store: Arc<dyn Store>, metrics: Arc<Metrics>, clock: Clock, ke
             Err(error) => tracing::error!(%error, "dead deliveries cannot be counted"),
         }
         loop {
-            match store.backlog(clock.moment()).await {
-                Ok(backlog) => {
-                    for lane in backlog {
-                        metrics.backlog(&lane.channel, lane.pending, lane.overdue);
-                    }
-                }
-                Err(error) => tracing::error!(%error, "the outbox cannot be measured"),
+            match store.prune(back(clock.now(), keep)).await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "forgot what is older than `store.keep`"),
+                Err(error) => tracing::error!(%error, "what is older than `store.keep` could not be forgotten"),
             }
-            if clock.tick() >= prune_at {
-                prune_at = clock.tick() + PRUNE_EVERY;
-                match store.prune(back(clock.now(), keep)).await {
-                    Ok(0) => {}
-                    Ok(rows) => tracing::info!(rows, "forgot what is older than `store.keep`"),
-                    Err(error) => tracing::error!(%error, "what is older than `store.keep` could not be forgotten"),
-                }
-            }
-            clock.sleep(MEASURE_EVERY).await;
+            clock.sleep(PRUNE_EVERY).await;
         }
     };
     stop.run_until_cancelled(work).await;
