@@ -18,7 +18,7 @@ use self::attempt::{URL_PATIENCE, attempt};
 use crate::channel::Channel;
 use crate::clock::Clock;
 use crate::config::RecordingMode;
-use crate::event::{Closed, DeliveryId, EventId, EventType, Kind, Standing};
+use crate::event::{Closed, DeliveryId, EventId, Kind};
 use crate::message::Locale;
 use crate::metrics::{ChannelMetrics, Metrics};
 use crate::outbox::{self, Claim, Outcome, Settled, State};
@@ -102,8 +102,8 @@ struct UnderWay {
     attempts: Attempts,
     held: Vec<(DeliveryId, u64)>,
     settled: Vec<Settled>,
-    settling: Option<Settling>,
-    settling_count: usize,
+    /// A group on its way to the store, and how many it holds.
+    settling: Option<(usize, Settling)>,
     /// What is settled has waited for others long enough.
     gathered: bool,
 }
@@ -111,7 +111,7 @@ struct UnderWay {
 impl UnderWay {
     /// How many claims are in our hands, sent or not.
     fn claims(&self) -> usize {
-        self.attempts.len() + self.settled.len() + self.settling_count
+        self.attempts.len() + self.settled.len() + self.settling.as_ref().map_or(0, |(count, _)| *count)
     }
 }
 
@@ -213,12 +213,14 @@ impl Lane {
     async fn settle_by_voicemails(&self, claims: &mut [Claim], now: Timestamp) {
         let calls = claims.iter_mut().filter(|claim| claim.event.kind == Kind::Call && claim.delivery.attempts == 0);
         let calls: Vec<&mut Claim> = calls.collect();
-        let id = |claim: &&mut Claim| EventId::derive(&claim.event.account, EventType::VoicemailNew, &claim.event.uuid);
-        let ids: Vec<EventId> = calls.iter().map(id).collect();
+        if calls.is_empty() {
+            return;
+        }
+        let ids: Vec<EventId> = calls.iter().map(|claim| track::voicemail_of(&claim.event)).collect();
         match self.context.store.events(&ids).await {
             Ok(voicemails) => {
                 for (claim, voicemail) in calls.into_iter().zip(voicemails) {
-                    if voicemail.is_some_and(|voicemail| !matches!(voicemail.standing, Standing::Quiet { .. })) {
+                    if track::speaks_for_its_call(voicemail.as_ref()) {
                         claim.event = track::close(&claim.event, Closed::Voicemail, now);
                     }
                 }
@@ -269,14 +271,13 @@ impl Lane {
         let group = work.settled.len() >= self.settings.concurrency || work.attempts.is_empty();
         if work.settling.is_none() && (group || work.gathered) && !work.settled.is_empty() {
             work.gathered = false;
-            work.settling_count = work.settled.len();
             work.settling = Some(self.store_settled(std::mem::take(&mut work.settled), Duration::ZERO));
         }
         let UnderWay { attempts, settling, settled, gathered, .. } = work;
         let gathering = settling.is_none() && !settled.is_empty();
         let stored = async {
             match settling {
-                Some(settling) => settling.await,
+                Some((_, settling)) => settling.await,
                 None => std::future::pending().await,
             }
         };
@@ -297,24 +298,24 @@ impl Lane {
 
     fn stored(&self, settled: Vec<Settled>, result: Result<(), StoreError>, work: &mut UnderWay) {
         work.settling = None;
-        work.settling_count = 0;
         if let Err(error) = result {
             // The message is out: the note of it is written again, the message is not sent again.
             tracing::error!(channel = self.settings.name, deliveries = settled.len(), %error, "outcomes cannot be stored");
-            work.settling_count = settled.len();
             work.settling = Some(self.store_settled(settled, STORE_PAUSE));
         }
     }
 
-    fn store_settled(&self, settled: Vec<Settled>, pause: Duration) -> Settling {
+    fn store_settled(&self, settled: Vec<Settled>, pause: Duration) -> (usize, Settling) {
         let (store, clock) = (Arc::clone(&self.context.store), self.context.clock.clone());
-        Box::pin(async move {
+        let count = settled.len();
+        let settling = Box::pin(async move {
             if !pause.is_zero() {
                 clock.sleep(pause).await;
             }
             let result = store.settle(&settled, clock.moment()).await;
             (settled, result)
-        })
+        });
+        (count, settling)
     }
 
     /// Counts and settles the end of an attempt, and pauses the lane when its outcome says so.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::cursor::{ahead, back};
-use crate::event::{Audio, Closed, Direction, Event, EventId, Kind, Quiet, Record, Standing};
+use crate::event::{Audio, Closed, Direction, Event, EventId, EventType, Kind, Quiet, Record, Standing};
 use crate::number;
 
 /// The rules of one source, from the `watch` section.
@@ -150,6 +150,16 @@ pub fn announce_at(event: &Event, rules: &Rules) -> Timestamp {
 /// Whether an event has been watched for its end long enough.
 pub fn expired(event: &Event, now: Timestamp, rules: &Rules) -> bool {
     event.is_open() && event.standing != Standing::Waiting && ahead(event.ended_at, rules.follow_up) < now
+}
+
+/// The voicemail that would have been left in the same call.
+pub fn voicemail_of(call: &Event) -> EventId {
+    EventId::derive(&call.account, EventType::VoicemailNew, &call.uuid)
+}
+
+/// Whether the `voicemail` of a call is told, and so speaks for the call too.
+pub fn speaks_for_its_call(voicemail: Option<&Event>) -> bool {
+    voicemail.is_some_and(|voicemail| !matches!(voicemail.standing, Standing::Quiet { .. }))
 }
 
 /// Whether what a slow read `staged` is older news than what is `stored`: others have decided meanwhile.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Watcher;
 use crate::cursor::{Cursor, back};
-use crate::event::{Caller, Closed, DeliveryId, Event, EventId, EventType, Kind, Quiet, Record, Standing};
+use crate::event::{Caller, Closed, DeliveryId, Event, EventId, Kind, Quiet, Record, Standing};
 use crate::outbox::{Delivery, State};
 use crate::private::PhoneNumber;
 use crate::route::{Decision, Subject};
@@ -65,8 +65,7 @@ impl Watcher {
     /// Waiting calls whose caller was reached meanwhile, or has left a voicemail in the same call, are not announced.
     async fn settle_before_announcing(&self, events: &mut [Event], settling: &[Record]) -> Result<(), StoreError> {
         let now = self.context.clock.now();
-        let voicemail = EventType::VoicemailNew;
-        let ids: Vec<_> = events.iter().map(|event| EventId::derive(&event.account, voicemail, &event.uuid)).collect();
+        let ids: Vec<_> = events.iter().map(track::voicemail_of).collect();
         let voicemails = self.context.store.events(&ids).await?;
         for (event, voicemail) in events.iter_mut().zip(voicemails) {
             if event.standing != Standing::Waiting {
@@ -74,7 +73,7 @@ impl Watcher {
             }
             if let Some(by) = settling.iter().find_map(|record| track::reached(event, record)) {
                 *event = track::close(event, by, now);
-            } else if voicemail.is_some_and(|voicemail| !matches!(voicemail.standing, Standing::Quiet { .. })) {
+            } else if track::speaks_for_its_call(voicemail.as_ref()) {
                 *event = track::close(event, Closed::Voicemail, now);
             }
         }
