@@ -16,7 +16,8 @@ const PREFIX: &str = "journal-";
 const FRAME_HEAD: usize = 8;
 
 /// A change of one key: its new value, or `None` when it is removed.
-pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
+#[expect(unreachable_pub, reason = "named by `frames`, which the fuzzer reaches")]
+pub type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// The file that is appended to.
 #[derive(Debug)]
@@ -106,8 +107,16 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 pub(super) fn read(path: &Path) -> io::Result<(Vec<Vec<Change>>, usize)> {
     let mut bytes = Vec::new();
     File::open(path)?.read_to_end(&mut bytes)?;
+    frames(&bytes)
+}
+
+/// The same of what a file holds.
+///
+/// # Errors
+/// `InvalidData` when it is not one of ours.
+pub fn frames(bytes: &[u8]) -> io::Result<(Vec<Vec<Change>>, usize)> {
     // Shorter than its first bytes: the process died while making it, before anything was acknowledged.
-    if bytes.len() < MAGIC.len() && MAGIC.starts_with(&bytes) {
+    if bytes.len() < MAGIC.len() && MAGIC.starts_with(bytes) {
         return Ok((Vec::new(), bytes.len()));
     }
     let mut rest = bytes
