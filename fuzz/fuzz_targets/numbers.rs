@@ -31,7 +31,11 @@ fn run(text: &str) {
             assert_eq!(again.expose().e164.as_ref(), Some(e164), "one number has one form");
             assert!(same_caller(&again, number) && matches(e164, number));
             // What people are shown is what they would dial.
-            assert!(same_caller(&parse(&digits.display).number.unwrap(), number), "{digits:?}", digits = digits.display);
+            assert!(
+                same_caller(&parse(&digits.display).number.unwrap(), number),
+                "{digits:?}",
+                digits = digits.display
+            );
         }
         // At most six of the digits are left, as contract section 3 shows them.
         let masked = number.masked();

@@ -24,7 +24,8 @@ thread_local! {
 
 fn email() -> ringback::channel::email::Email {
     use ringback::channel::email::{Config, Email, Security, Smtp};
-    let smtp = Smtp { host: "127.0.0.1".to_owned(), port: None, security: Security::None, username: None, password: None };
+    let smtp =
+        Smtp { host: "127.0.0.1".to_owned(), port: None, security: Security::None, username: None, password: None };
     let from = "Santral <santral@example.com>".to_owned();
     let to = vec!["ofis@example.com".to_owned()];
     let config = Config { smtp, from, to, cc: Vec::new(), bcc: Vec::new(), reply_to: None };
@@ -106,7 +107,8 @@ fn known(locale: Locale, event_type: EventType) -> BTreeSet<String> {
         event.called.queue = Some("201".to_owned());
         event.called.number = event.caller.number.clone();
         let facts = Facts { event: &event, event_type, recording: url, test: true };
-        let Message::Email(mail) = RENDERER.with(|renderer| renderer.render(ChannelType::Email, locale, &facts)).message
+        let Message::Email(mail) =
+            RENDERER.with(|renderer| renderer.render(ChannelType::Email, locale, &facts)).message
         else {
             panic!("not a mail");
         };
@@ -145,8 +147,18 @@ fn headers(mail: &Mail) {
         let line = std::str::from_utf8(line).unwrap().trim_end_matches('\r');
         assert!(!line.contains(char::is_control), "{line:?}");
         let name = line.split(':').next().unwrap();
-        let ours = ["Message-ID", "Date", "From", "Subject", "In-Reply-To", "References", "Auto-Submitted", "To",
-            "MIME-Version", "Content-Type"];
+        let ours = [
+            "Message-ID",
+            "Date",
+            "From",
+            "Subject",
+            "In-Reply-To",
+            "References",
+            "Auto-Submitted",
+            "To",
+            "MIME-Version",
+            "Content-Type",
+        ];
         assert!(line.starts_with(' ') || ours.contains(&name), "{line:?}");
     }
 }
