@@ -583,7 +583,7 @@ routes: {notify: hook}
       hint: make one: `echo whsec_$(openssl rand -base64 32)`
     config.yaml:17:27: channels[1].headers.Webhook-Id: ringback sets this header itself
       hint: remove it
-    config.yaml:17:37: channels[1].headers.a b: is not a valid header name
+    config.yaml:17:37: channels[1].headers.a…: is not a valid header name
     config.yaml:17:48: channels[1].headers.X-Name: is not a valid header value
       hint: visible ASCII characters only
     config.yaml:18:18: channels[1].concurrency: must be between 1 and 256, found 0
