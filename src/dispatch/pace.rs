@@ -15,9 +15,10 @@ const LONGEST_PROBE: Duration = Duration::from_secs(60);
 /// over, what waits because of it need not wait any longer.
 const OUTAGE: u32 = 2;
 
-/// The pace of one lane. All times are ticks.
-#[derive(Debug)]
-pub(super) struct Pace {
+/// The pace of one lane, and what it knows of its receiver's patience: taken up by the lane of the next configuration,
+/// which would else begin with what the receiver cannot bear, or has asked us not to do. All times are ticks.
+#[derive(Debug, Clone)]
+pub struct Pace {
     concurrency: usize,
     rate: Option<f64>,
     /// Attempts that may be under way now.
@@ -69,6 +70,16 @@ impl Pace {
             probe_at: Duration::ZERO,
             next_turn: Duration::ZERO,
         }
+    }
+
+    /// Goes on where the lane that served the same receiver has stopped. What that one has under way tells this one
+    /// nothing.
+    pub(super) fn take_up(&mut self, before: &Self) {
+        let Self { window, streak, refusals, paused_until, probe_at, next_turn, .. } = *before;
+        if window < before.concurrency {
+            self.window = window.min(self.concurrency);
+        }
+        *self = Self { streak, refusals, paused_until, probe_at, next_turn, ..*self };
     }
 
     /// Until when the lane waits as a whole, if it does.
@@ -282,6 +293,19 @@ mod tests {
         }
         let news = probe(&mut pace, &again(FailureKind::Timeout, None), &mut now);
         assert!(matches!(news, News::Trouble { streak: 2, .. }));
+    }
+
+    #[test]
+    fn a_new_configuration_goes_on_at_the_pace_that_the_receiver_can_bear() {
+        let (mut before, mut now) = (Pace::new(16, None), SECOND);
+        probe(&mut before, &again(FailureKind::Timeout, None), &mut now);
+        let (mut after, mut well) = (Pace::new(4, None), Pace::new(4, None));
+        after.take_up(&before);
+        assert_eq!((after.waits(now), after.free(0, now)), (before.waits(now), 1));
+        let news = probe(&mut after, &again(FailureKind::Timeout, None), &mut now);
+        assert!(matches!(news, News::Trouble { streak: 2, .. }));
+        well.take_up(&Pace::new(16, None));
+        assert_eq!((well.waits(now), well.free(0, now)), (None, 4));
     }
 
     #[test]

@@ -42,6 +42,10 @@ impl Watcher {
         for mut event in events {
             if event.standing == Standing::Waiting && track::announce_at(&event, &self.settings.rules) <= read_at {
                 event.standing = self.announce(&event, now.at, &mut batch.deliveries);
+                if track::expired(&event, now.at, &self.settings.rules) {
+                    // Old news: it is told, but too old to be watched for its end.
+                    event = track::close(&event, Closed::Expired, now.at);
+                }
             }
             if let Standing::Quiet { why } = event.standing {
                 self.context.metrics.quiet(&event.account, why);

@@ -9,6 +9,7 @@ mod harness;
 mod interop;
 mod lanes;
 mod layering;
+mod life;
 mod recordings;
 mod secrets;
 mod told;
