@@ -245,7 +245,7 @@ impl Lane {
 
     /// What was settled since it was decided is not sent any more; the rest is.
     fn begin(&self, claim: Claim, work: &mut UnderWay, now: Timestamp) {
-        if claim.delivery.attempts == 0 && claim.event.is_settled() {
+        if claim.is_moot() {
             tracing::info!(delivery = %claim.delivery.id, channel = self.settings.name, "settled before it was sent");
             self.context.metrics.attempt(&self.settings.name, "withdrawn");
             work.settled.push(outbox::withdraw(claim, now));

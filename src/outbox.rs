@@ -37,6 +37,9 @@ pub struct Delivery {
     pub attempts: u32,
     /// Where it stands.
     pub state: State,
+    /// A person asked for this one by its id: it is sent although its event is settled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insisted: bool,
     /// The last failure, in a sentence without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,
@@ -159,6 +162,15 @@ pub struct Claim {
     pub delivery: Delivery,
     /// The event as it is known now.
     pub event: Event,
+}
+
+impl Claim {
+    /// Whether there is no reason to send it any more: the event was settled before anything was sent, or a person has
+    /// closed it. What a person asks for is sent all the same.
+    pub fn is_moot(&self) -> bool {
+        let unsent = self.delivery.attempts == 0;
+        !self.delivery.insisted && ((unsent && self.event.is_settled()) || self.event.is_closed_by_hand())
+    }
 }
 
 /// A claim's new row, ready to be stored.

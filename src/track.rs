@@ -108,6 +108,7 @@ fn first_sight(
         recording: record.audio == Audio::Present,
         seen_at: now,
         standing,
+        note: None,
     })
 }
 

@@ -120,6 +120,7 @@ fn record() -> Result<Vec<u8>> {
         due_at: now,
         attempts: 0,
         state: State::Pending,
+        insisted: false,
         last_failure: None,
     };
     let mut record = codec::encode(&event)?;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Called, Caller, Kind, Standing};
+use crate::event::{Called, Caller, Closed, Kind, Standing};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -30,6 +30,7 @@ fn claim() -> Claim {
         recording: false,
         seen_at: at(-5),
         standing: Standing::Announced { at: at(0) },
+        note: None,
     };
     let delivery = Delivery {
         id: DeliveryId::derive("main", EventType::CallMissed, "u1", "crm"),
@@ -43,6 +44,7 @@ fn claim() -> Claim {
         due_at: at(0),
         attempts: 0,
         state: State::Pending,
+        insisted: false,
         last_failure: None,
     };
     Claim { lease: 7, delivery, event }
@@ -250,5 +252,25 @@ proptest! {
             row = Claim { delivery, ..claim() };
         };
         prop_assert_eq!(last, at(72 * 3600));
+    }
+}
+
+#[test]
+fn what_was_settled_before_it_was_sent_is_moot_and_what_a_person_closed_or_wants_is_theirs_to_say() {
+    let closed = |by| Standing::Closed { at: at(0), by };
+    for (standing, attempts, insisted, moot) in [
+        (Standing::Announced { at: at(0) }, 0, false, false),
+        (closed(Closed::Expired), 0, false, false),
+        (closed(Closed::Returned), 0, false, true),
+        (closed(Closed::Returned), 1, false, false),
+        (closed(Closed::Returned), 0, true, false),
+        (closed(Closed::ByHand), 0, false, true),
+        (closed(Closed::ByHand), 3, false, true),
+        (closed(Closed::ByHand), 3, true, false),
+    ] {
+        let mut claim = claim();
+        claim.event.standing = standing;
+        (claim.delivery.attempts, claim.delivery.insisted) = (attempts, insisted);
+        assert_eq!(claim.is_moot(), moot, "{standing:?} {attempts} {insisted}");
     }
 }

@@ -21,7 +21,9 @@ impl Watcher {
         read_at: Timestamp,
         cursor: Option<Cursor>,
     ) -> Result<(), StoreError> {
-        let mut events: Vec<Event> = staged.into_iter().map(|(_, event)| event).collect();
+        let closed = self.forget_closed_by_hand().await?;
+        let staged = staged.into_iter().filter(|(id, _)| !closed.contains(id));
+        let mut events: Vec<Event> = staged.map(|(_, event)| event).collect();
         self.settle_with_returned(&mut events, self.context.clock.now());
         let due = |event: &Event| {
             event.standing == Standing::Waiting && track::announce_at(event, &self.settings.rules) <= read_at
@@ -125,6 +127,7 @@ impl Watcher {
                     due_at: now,
                     attempts: 0,
                     state: State::Pending,
+                    insisted: false,
                     last_failure: None,
                 }));
                 Standing::Announced { at: now }
