@@ -1,6 +1,7 @@
 //! Wiring and orderly stop, nothing else.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::event::Kind;
 use crate::health::Health;
 use crate::http;
 use crate::metrics::Metrics;
+use crate::ops::{self, Desk};
 use crate::outbox::State;
 use crate::pbx::Pbx;
 use crate::private::Secret;
@@ -25,7 +27,7 @@ use crate::recording::Recordings;
 use crate::render::Renderer;
 use crate::retry;
 use crate::route::Router;
-use crate::server;
+use crate::server::{self, api, control};
 use crate::store::sled::SledStore;
 use crate::store::{Source, Store, StoreError};
 use crate::track::Rules;
@@ -75,6 +77,8 @@ pub struct App {
     clock: Clock,
     keep: Duration,
     listen: Option<String>,
+    folder: PathBuf,
+    channels: ops::Channels,
 }
 
 /// What `once` left behind.
@@ -160,6 +164,8 @@ impl App {
             clock,
             keep: config.store.keep,
             listen: config.http.listen.clone(),
+            folder: config.store.path.clone(),
+            channels: delivered_to(config),
         })
     }
 
@@ -182,6 +188,12 @@ impl App {
                 clock: self.clock.clone(),
             };
             tasks.spawn(server::serve(listener, context, stop.clone()));
+        }
+        if let Some(control) = control::listen(&self.folder) {
+            let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+            let desk = Desk { store, channels: self.channels, clock };
+            let router = api::router(api::Context { desk, metrics: Arc::clone(&self.metrics) });
+            tasks.spawn(control.serve(router, stop.clone()));
         }
         for watcher in self.watchers {
             tasks.spawn(watcher.run(stop.clone()));
@@ -261,6 +273,14 @@ pub fn lane_settings(config: &Config, channel: &config::Channel) -> dispatch::Se
         concurrency: common.concurrency.unwrap_or(config.delivery.concurrency),
         rate: common.rate.or(default_rate),
     }
+}
+
+/// The channels that a configuration delivers to.
+pub fn delivered_to(config: &Config) -> ops::Channels {
+    let enabled = config.channels.iter().filter(|channel| channel.common.enabled);
+    let channels = ops::Channels::default();
+    channels.set(enabled.map(|channel| channel.common.name.clone()));
+    channels
 }
 
 /// Makes a channel: the one place that knows all of their types.
