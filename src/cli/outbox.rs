@@ -43,7 +43,7 @@ pub(super) enum DeliveriesCommand {
         #[arg(long)]
         dead: bool,
         /// Only those of this channel
-        #[arg(long, requires = "dead")]
+        #[arg(long, requires = "dead", conflicts_with = "id")]
         channel: Option<String>,
     },
     /// Remove pending or dead deliveries for good: they are not sent
