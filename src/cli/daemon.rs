@@ -12,11 +12,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Failure;
-use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http;
-use crate::ops::{ClosedByHand, Deliveries, Desk, Done, Events, Filter, OpsError, Shown};
+use crate::ops::{Channels, ClosedByHand, Deliveries, Desk, Done, Events, Filter, OpsError, Shown};
 use crate::server::api::{Closing, Trouble, Which};
 use crate::server::control;
 use crate::store::StoreError;
@@ -69,7 +68,10 @@ pub(super) async fn reach(config: &Config) -> Result<Outbox, Failure> {
     let clock = Clock::system();
     match SledStore::open(store, clock.moment()) {
         Ok(opened) => {
-            let desk = Desk { store: Arc::new(opened), channels: app::delivered_to(config), clock };
+            let enabled = config.channels.iter().filter(|channel| channel.common.enabled);
+            let channels = Channels::default();
+            channels.set(enabled.map(|channel| channel.common.name.clone()));
+            let desk = Desk { store: Arc::new(opened), channels, clock };
             Ok(Outbox::Stopped(desk))
         }
         // It may have been just starting.

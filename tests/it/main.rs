@@ -8,6 +8,7 @@ mod example;
 mod harness;
 mod interop;
 mod layering;
+mod life;
 mod outbox_commands;
 mod recordings;
 mod secrets;
