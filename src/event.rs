@@ -243,11 +243,6 @@ impl Event {
     pub fn is_settled(&self) -> bool {
         matches!(self.standing, Standing::Closed { by, .. } if by != Closed::Expired)
     }
-
-    /// Whether a person has closed it: their word stands, whatever the PBX says later.
-    pub fn is_closed_by_hand(&self) -> bool {
-        matches!(self.standing, Standing::Closed { by: Closed::ByHand, .. })
-    }
 }
 
 /// How far an event's story has come.
@@ -281,7 +276,7 @@ pub enum Standing {
 pub enum Quiet {
     /// Older than `watch.first_run` when ringback first started.
     FirstRun,
-    /// Older than `watch.max_age` when first seen.
+    /// Older than `watch.max_age` when first seen; now told by a digest. Read from stores of earlier versions only.
     MaxAge,
     /// The caller hung up within `watch.missed_calls.min_wait`.
     MinWait,
@@ -400,6 +395,16 @@ impl DeliveryId {
     }
 }
 
+impl DeliveryId {
+    /// The id of the digest that tells these deliveries together: the same for the same ones, in whatever order.
+    pub fn together(deliveries: &[Self]) -> Self {
+        let mut ids: Vec<String> = deliveries.iter().map(Self::to_string).collect();
+        ids.sort_unstable();
+        let parts: Vec<&str> = std::iter::once("digest").chain(ids.iter().map(String::as_str)).collect();
+        Self(digest(&parts))
+    }
+}
+
 /// Every part is preceded by its length, so that no two lists of parts read alike.
 fn digest(parts: &[&str]) -> [u8; 16] {
     let mut hash = Sha256::new();
@@ -462,6 +467,14 @@ mod tests {
         // A changed derivation would tell every remembered event again.
         let id = EventId::derive("main", EventType::CallMissed, "651f8a68-782e-11g7-a6b6-5bedc26e2ab3");
         insta::assert_snapshot!(id, @"evt_eaad920ee680690614e05b0347d72b62");
+    }
+
+    #[test]
+    fn a_digest_has_the_id_of_its_deliveries_in_any_order() {
+        let [a, b, c] = ["a", "b", "c"].map(|uuid| DeliveryId::derive("main", EventType::CallMissed, uuid, "crm"));
+        assert_eq!(DeliveryId::together(&[a, b]), DeliveryId::together(&[b, a]));
+        assert_ne!(DeliveryId::together(&[a, b]), DeliveryId::together(&[a, b, c]));
+        assert_ne!(DeliveryId::together(&[a]), a, "a digest of one is no message of its own");
     }
 
     #[test]

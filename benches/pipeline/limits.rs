@@ -119,6 +119,7 @@ fn record() -> Result<Vec<u8>> {
         created_at: now,
         due_at: now,
         attempts: 0,
+        digest_only: false,
         state: State::Pending,
         insisted: false,
         last_failure: None,

@@ -198,7 +198,7 @@ async fn serve(
     if let Some(before) = before
         && let Ok(pace) = before.await
     {
-        lane.keep_pace(pace);
+        lane.keep_pace(&pace);
     }
     let retired = lane.run(retire).await;
     // Nobody asks for it when the process stops.

@@ -317,6 +317,7 @@ mod tests {
             created_at: at,
             due_at: at,
             attempts: 2,
+            digest_only: false,
             state: State::Dead { at },
             insisted: false,
             last_failure: Some(failure),

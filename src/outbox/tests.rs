@@ -43,6 +43,7 @@ fn claim() -> Claim {
         created_at: at(0),
         due_at: at(0),
         attempts: 0,
+        digest_only: false,
         state: State::Pending,
         insisted: false,
         last_failure: None,
@@ -149,6 +150,38 @@ fn a_withdrawn_delivery_keeps_its_attempts() {
 }
 
 #[test]
+fn the_deliveries_of_a_digest_share_its_end_and_wait_as_long_as_the_one_that_was_tried_most() {
+    let settled = settle_together(vec![after(0), after(3)], &again(FailureKind::Timeout, None), at(9), &policy(), 0.5);
+    let due = at(9).checked_add(Duration::from_millis(78_125)).unwrap();
+    let rows: Vec<_> = settled.iter().map(|one| (one.delivery.attempts, one.delivery.due_at)).collect();
+    assert_eq!(rows, [(1, due), (4, due)]);
+    let settled = settle_together(vec![after(0), after(3)], &Outcome::Delivered, at(9), &policy(), 0.5);
+    assert!(settled.iter().all(|one| one.delivery.state == State::Delivered { at: at(9) }));
+}
+
+#[test]
+fn what_is_settled_need_not_be_told_but_our_own_listening_settles_nothing() {
+    let closed = |by, recording, tried: bool| {
+        let mut claim = claim();
+        claim.event.standing = Standing::Closed { at: at(5), by };
+        claim.event.recording = recording;
+        claim.delivery.last_failure = tried.then(|| failure(FailureKind::Timeout));
+        claim
+    };
+    let all =
+        [Closed::Returned, Closed::CallerReached, Closed::Answered, Closed::Voicemail, Closed::Heard, Closed::ByHand];
+    for by in all {
+        assert_eq!(settled_by(&closed(by, true, false), true), Some(by));
+        assert_eq!(settled_by(&closed(by, true, true), false), Some(by), "nobody asked for the audio");
+        assert_eq!(settled_by(&closed(by, false, true), true), Some(by), "there was none to ask for");
+        let after_an_attempt = settled_by(&closed(by, true, true), true);
+        assert_eq!(after_an_attempt, (by != Closed::Heard).then_some(by));
+    }
+    assert_eq!(settled_by(&closed(Closed::Expired, false, false), true), None);
+    assert_eq!(settled_by(&claim(), true), None);
+}
+
+#[test]
 fn a_rate_limit_pauses_as_long_as_it_says_within_a_day() {
     let pause = |wait| pause(&failure(FailureKind::RateLimited), wait, 1);
     assert_eq!(pause(None), Some(secs(30)));
@@ -252,25 +285,5 @@ proptest! {
             row = Claim { delivery, ..claim() };
         };
         prop_assert_eq!(last, at(72 * 3600));
-    }
-}
-
-#[test]
-fn what_was_settled_before_it_was_sent_is_moot_and_what_a_person_closed_or_wants_is_theirs_to_say() {
-    let closed = |by| Standing::Closed { at: at(0), by };
-    for (standing, attempts, insisted, moot) in [
-        (Standing::Announced { at: at(0) }, 0, false, false),
-        (closed(Closed::Expired), 0, false, false),
-        (closed(Closed::Returned), 0, false, true),
-        (closed(Closed::Returned), 1, false, false),
-        (closed(Closed::Returned), 0, true, false),
-        (closed(Closed::ByHand), 0, false, true),
-        (closed(Closed::ByHand), 3, false, true),
-        (closed(Closed::ByHand), 3, true, false),
-    ] {
-        let mut claim = claim();
-        claim.event.standing = standing;
-        (claim.delivery.attempts, claim.delivery.insisted) = (attempts, insisted);
-        assert_eq!(claim.is_moot(), moot, "{standing:?} {attempts} {insisted}");
     }
 }

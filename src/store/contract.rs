@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Batch, Source, Store};
+use super::{Batch, Source, Store, Together};
 use crate::clock::Moment;
 use crate::cursor::{Cursor, ahead, back};
 use crate::event::{Closed, DeliveryId, Event, EventId, EventType, Kind, Quiet, Standing};
@@ -22,7 +22,10 @@ macro_rules! exercise {
             an_event_that_is_committed_again_replaces_its_row
             an_event_that_opens_and_closes_at_once_is_closed
             a_delivery_that_exists_is_left_alone_in_every_state
-            claims_come_by_due_time_then_by_the_time_of_the_call_up_to_the_limit
+            claims_come_by_the_time_of_the_call_whenever_they_came_due_up_to_the_limit
+            more_than_so_many_due_at_once_are_claimed_together
+            old_news_is_claimed_together_however_little_it_is
+            what_waits_for_a_receiver_that_is_well_again_is_due_at_once
             claims_are_of_one_channel
             a_claim_is_had_by_one_until_its_lease_ends
             leases_end_with_the_process
@@ -91,6 +94,7 @@ pub(super) fn delivery(uuid: &str, channel: &str) -> Delivery {
         created_at: at,
         due_at: at,
         attempts: 0,
+        digest_only: false,
         state: State::Pending,
         insisted: false,
         last_failure: None,
@@ -223,16 +227,19 @@ pub(super) async fn a_delivery_that_exists_is_left_alone_in_every_state(open: im
     assert_eq!(claim(&store, morning()).await.len(), 1);
 }
 
-pub(super) async fn claims_come_by_due_time_then_by_the_time_of_the_call_up_to_the_limit(
+fn happened(delivery: Delivery, ago: Duration) -> Delivery {
+    Delivery { happened_at: back(morning().at, ago), ..delivery }
+}
+
+pub(super) async fn claims_come_by_the_time_of_the_call_whenever_they_came_due_up_to_the_limit(
     open: impl AsyncFn(Moment) -> Shared,
 ) {
     let store = open(morning()).await;
-    let happened = |delivery: Delivery, ago| Delivery { happened_at: back(morning().at, ago), ..delivery };
     let rows = [
         happened(due_after("due last", 2 * SECOND), 9 * SECOND),
         happened(due_after("younger call", SECOND), SECOND),
         happened(due_after("older call", SECOND), 2 * SECOND),
-        due_after("not due", 4 * SECOND),
+        happened(due_after("not due", 4 * SECOND), Duration::from_millis(500)),
         due_after("due first", Duration::ZERO),
     ];
     store.commit(batch(rows.clone()), morning()).await.unwrap();
@@ -240,7 +247,65 @@ pub(super) async fn claims_come_by_due_time_then_by_the_time_of_the_call_up_to_t
     let mut order = ids(&store.claim_due(CRM, 3, LEASE, now).await.unwrap());
     assert_eq!(order.len(), 3);
     order.extend(ids(&store.claim_due(CRM, 3, LEASE, now).await.unwrap()));
-    assert_eq!(order, [&rows[4], &rows[2], &rows[1], &rows[0]].map(|row| row.id));
+    assert_eq!(order, [&rows[0], &rows[2], &rows[1], &rows[4]].map(|row| row.id));
+    // A lease that has ended, and what has come due since, stand in the same order.
+    let again = ids(&store.claim_due(CRM, 9, LEASE, after(now, LEASE)).await.unwrap());
+    assert_eq!(again, [&rows[0], &rows[2], &rows[1], &rows[3], &rows[4]].map(|row| row.id));
+}
+
+fn together(over: usize, most: usize) -> Together {
+    Together { over, before: Timestamp::MIN, most }
+}
+
+pub(super) async fn more_than_so_many_due_at_once_are_claimed_together(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let rows: Vec<Delivery> = (0..6).map(|n| happened(delivery(&format!("c{n}"), CRM), (9 - n) * SECOND)).collect();
+    let later = due_after("later", SECOND);
+    store.commit(batch(rows.iter().cloned().chain([later])), morning()).await.unwrap();
+    let (none, left) = store.claim_together(CRM, &together(6, 4), LEASE, morning()).await.unwrap();
+    assert_eq!((none.len(), left), (0, 0), "six are not more than six");
+    let (first, left) = store.claim_together(CRM, &together(5, 4), LEASE, morning()).await.unwrap();
+    assert_eq!((ids(&first), left), (rows[..4].iter().map(|row| row.id).collect(), 2));
+    let (rest, left) = store.claim_together(CRM, &together(0, 4), LEASE, morning()).await.unwrap();
+    assert_eq!((ids(&rest), left), (rows[4..].iter().map(|row| row.id).collect(), 0));
+    assert_eq!(store.claim_together("nobody", &together(0, 4), LEASE, morning()).await.unwrap().0.len(), 0);
+}
+
+pub(super) async fn old_news_is_claimed_together_however_little_it_is(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let old_news = Delivery { digest_only: true, ..happened(delivery("old news", CRM), SECOND) };
+    let rows = [happened(delivery("old", CRM), 9 * SECOND), happened(delivery("young", CRM), 2 * SECOND), old_news];
+    store.commit(batch(rows.clone()), morning()).await.unwrap();
+    drop(store);
+    let store = open(morning()).await;
+    let before = |ago| Together { over: usize::MAX, before: back(morning().at, ago), most: 9 };
+    let (claims, left) = store.claim_together(CRM, &before(3 * SECOND), LEASE, morning()).await.unwrap();
+    assert_eq!((ids(&claims), left), (vec![rows[0].id, rows[2].id], 0));
+    assert_eq!(ids(&claim(&store, morning()).await), [rows[1].id]);
+    let later = after(morning(), LEASE);
+    assert_eq!(ids(&claim(&store, later).await), [rows[0].id, rows[1].id], "never that which only a digest tells");
+    let (claims, _) = store.claim_together(CRM, &before(3 * SECOND), LEASE, later).await.unwrap();
+    assert_eq!(ids(&claims), [rows[2].id]);
+}
+
+pub(super) async fn what_waits_for_a_receiver_that_is_well_again_is_due_at_once(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("c1", CRM), delivery("c2", CRM), due_after("c3", LEASE)]), morning()).await.unwrap();
+    let waits = |claim, kind| {
+        settled(claim, |delivery| {
+            delivery.due_at = ahead(morning().at, 600 * SECOND);
+            delivery.last_failure = Some(Failure::new(kind, "it did not work"));
+        })
+    };
+    let mut claims = claim(&store, morning()).await;
+    let (ours, held_up) = (claims.pop().unwrap(), claims.pop().unwrap());
+    let wanted = held_up.delivery.id;
+    let rows = [waits(held_up, FailureKind::Receiver), waits(ours, FailureKind::Internal)];
+    store.settle(&rows, morning()).await.unwrap();
+    assert_eq!(claim(&store, morning()).await.len(), 0);
+    store.hurry(CRM, morning()).await.unwrap();
+    store.hurry("nobody", morning()).await.unwrap();
+    assert_eq!(ids(&claim(&store, morning()).await), [wanted], "not what waits for a reason of its own");
 }
 
 pub(super) async fn claims_are_of_one_channel(open: impl AsyncFn(Moment) -> Shared) {

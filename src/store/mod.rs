@@ -90,6 +90,17 @@ pub struct Backlog {
     pub overdue: Duration,
 }
 
+/// Which of a channel's due deliveries are told together, in a digest: those that are for a digest only, and besides …
+#[derive(Debug, Clone, Copy)]
+pub struct Together {
+    /// … all of them, when more than this many are due …
+    pub over: usize,
+    /// … or those whose call ended before this.
+    pub before: Timestamp,
+    /// At most this many at once.
+    pub most: usize,
+}
+
 /// The verbs. Every implementation passes `contract::exercise`.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -105,7 +116,8 @@ pub trait Store: Send + Sync {
     /// How far a source has been read.
     async fn cursor(&self, source: &Source) -> Result<Option<Cursor>, StoreError>;
 
-    /// Takes up to `limit` due deliveries of `channel`, earliest first. Nobody else gets them until the lease ends.
+    /// Takes up to `limit` due deliveries of `channel`, those of the earliest calls first, without those that only a
+    /// digest tells. Nobody else gets them until the lease ends.
     async fn claim_due(
         &self,
         channel: &str,
@@ -113,6 +125,20 @@ pub trait Store: Send + Sync {
         lease: Duration,
         now: Moment,
     ) -> Result<Vec<Claim>, StoreError>;
+
+    /// Takes the due deliveries of `channel` that one message is to tell together, those of the earliest calls first, and
+    /// says how many more there are to be told so.
+    async fn claim_together(
+        &self,
+        channel: &str,
+        together: &Together,
+        lease: Duration,
+        now: Moment,
+    ) -> Result<(Vec<Claim>, usize), StoreError>;
+
+    /// Makes due now what waits because an attempt found the receiver of `channel` in trouble: it is well again. Only
+    /// until the process ends; what is stored stays as it is.
+    async fn hurry(&self, channel: &str, now: Moment) -> Result<(), StoreError>;
 
     /// The tick at which the next delivery of `channel` can be claimed; may be in the past.
     async fn next_due(&self, channel: &str) -> Result<Option<Duration>, StoreError>;

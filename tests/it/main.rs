@@ -7,6 +7,7 @@ mod demo;
 mod example;
 mod harness;
 mod interop;
+mod lanes;
 mod layering;
 mod life;
 mod outbox_commands;

@@ -287,6 +287,13 @@ async fn deliveries_of_a_channel_that_is_gone_are_parked_and_say_so() {
     assert!(rows.as_array().unwrap().iter().all(|row| row["parked"] == true), "{rows}");
     let ordered = said(&office, &["deliveries", "retry", "--dead"]).await;
     assert!(ordered.contains("of these, 1 delivery is waiting for a channel that is not configured"), "{ordered}");
+    // It is there again, without a restart.
+    office.crm.clear();
+    running.reload(office.config()).await.unwrap();
+    office.pass(&running, MINUTE, Duration::from_secs(10)).await;
+    let rows = json(&office, &["deliveries", "list", "--json"]).await;
+    assert!(rows.as_array().unwrap().iter().all(|row| row["parked"] == false), "{rows}");
+    assert_eq!(states(&office).await, ["delivered", "delivered", "delivered"]);
     running.stop().await;
 }
 

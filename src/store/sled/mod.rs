@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use self::writer::{Order, Seen, Shared, Write};
 use super::codec::{decode, encode};
-use super::{Backlog, Batch, Source, Store, StoreError};
+use super::{Backlog, Batch, Source, Store, StoreError, Together};
 use crate::clock::Moment;
 use crate::cursor::Cursor;
 use crate::event::{DeliveryId, Event, EventId};
@@ -90,6 +90,29 @@ impl SledStore {
         Ok(None)
     }
 
+    /// The rows of leased deliveries, with their events.
+    fn claims(&self, channel: &str, leased: Vec<(DeliveryId, u64)>) -> Vec<Claim> {
+        let mut claims = Vec::with_capacity(leased.len());
+        for (id, lease) in leased {
+            // A row that cannot be read must not stop the others: it stays leased, is logged, and comes up again.
+            let delivery = self.read::<Delivery>(&key(PENDING, id.bytes()));
+            let event = match &delivery {
+                Ok(Some(delivery)) => self.event(delivery.event_id),
+                _ => Ok(None),
+            };
+            match (delivery, event) {
+                (Ok(Some(delivery)), Ok(Some(event))) => claims.push(Claim { lease, delivery, event }),
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::error!(delivery = %id, channel, %error, "a pending delivery cannot be read");
+                }
+                // Settled by whoever held it before, in the moment in which that lease ended.
+                (Ok(None), _) => lock(&self.shared.index).forget(channel, id, lease),
+                (Ok(Some(_)), Ok(None)) => tracing::error!(delivery = %id, channel, "a pending delivery has no event"),
+            }
+        }
+        claims
+    }
+
     async fn write(&self, writes: Vec<Write>, now: Moment) -> Result<(), StoreError> {
         let (done, answer) = oneshot::channel();
         let gone = || self.failed("be written", &"its writer has stopped");
@@ -153,25 +176,24 @@ impl Store for SledStore {
         now: Moment,
     ) -> Result<Vec<Claim>, StoreError> {
         let leased = lock(&self.shared.index).claim(channel, limit, lease, now.tick);
-        let mut claims = Vec::with_capacity(leased.len());
-        for (id, lease) in leased {
-            // A row that cannot be read must not stop the others: it stays leased, is logged, and comes up again.
-            let delivery = self.read::<Delivery>(&key(PENDING, id.bytes()));
-            let event = match &delivery {
-                Ok(Some(delivery)) => self.event(delivery.event_id),
-                _ => Ok(None),
-            };
-            match (delivery, event) {
-                (Ok(Some(delivery)), Ok(Some(event))) => claims.push(Claim { lease, delivery, event }),
-                (Err(error), _) | (_, Err(error)) => {
-                    tracing::error!(delivery = %id, channel, %error, "a pending delivery cannot be read");
-                }
-                // Settled by whoever held it before, in the moment in which that lease ended.
-                (Ok(None), _) => lock(&self.shared.index).forget(channel, id, lease),
-                (Ok(Some(_)), Ok(None)) => tracing::error!(delivery = %id, channel, "a pending delivery has no event"),
-            }
-        }
-        Ok(claims)
+        Ok(self.claims(channel, leased))
+    }
+
+    async fn claim_together(
+        &self,
+        channel: &str,
+        together: &Together,
+        lease: Duration,
+        now: Moment,
+    ) -> Result<(Vec<Claim>, usize), StoreError> {
+        let (leased, left) = lock(&self.shared.index).claim_together(channel, together, lease, now.tick);
+        Ok((self.claims(channel, leased), left))
+    }
+
+    async fn hurry(&self, channel: &str, now: Moment) -> Result<(), StoreError> {
+        lock(&self.shared.index).hurry(channel, now.tick);
+        self.shared.lane(channel).notify_one();
+        Ok(())
     }
 
     async fn next_due(&self, channel: &str) -> Result<Option<Duration>, StoreError> {
