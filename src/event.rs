@@ -224,9 +224,15 @@ pub struct Event {
     pub seen_at: Timestamp,
     /// How far its story has come.
     pub standing: Standing,
+    /// What a person wrote when they closed it; at most [`Event::MAX_NOTE`] bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Event {
+    /// Keeps a stored row under the store's limit for one value.
+    pub const MAX_NOTE: usize = 300;
+
     /// Whether somebody still has to act: announced or about to be, and neither returned nor heard.
     pub fn is_open(&self) -> bool {
         matches!(self.standing, Standing::Waiting | Standing::Announced { .. })
@@ -309,6 +315,8 @@ pub enum Closed {
     Voicemail,
     /// It was watched for `follow_up` and nothing came.
     Expired,
+    /// A person has said so (`events close`).
+    ByHand,
 }
 
 /// Defines an id of 128 bits, printed as a prefix and 32 hex digits, and stored so.

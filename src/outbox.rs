@@ -40,6 +40,9 @@ pub struct Delivery {
     pub digest_only: bool,
     /// Where it stands.
     pub state: State,
+    /// A person asked for this one by its id: it is sent although its event is settled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insisted: bool,
     /// The last failure, in a sentence without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,

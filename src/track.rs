@@ -106,6 +106,7 @@ fn first_sight(
         recording: record.audio == Audio::Present,
         seen_at: now,
         standing,
+        note: None,
     })
 }
 

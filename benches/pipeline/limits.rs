@@ -121,6 +121,7 @@ fn record() -> Result<Vec<u8>> {
         attempts: 0,
         digest_only: false,
         state: State::Pending,
+        insisted: false,
         last_failure: None,
     };
     let mut record = codec::encode(&event)?;

@@ -95,24 +95,26 @@ impl Lane {
     /// What was settled since it was decided is not told any more; the rest is returned.
     async fn look(&self, mut claims: Vec<Claim>, work: &mut UnderWay, now: Moment) -> Vec<Claim> {
         self.settle_by_voicemails(&mut claims, now).await;
-        let (settled, open) = claims.into_iter().partition(|claim| self.settled_by(claim).is_some());
+        let (settled, open) = claims.into_iter().partition(|claim| self.moot(claim).is_some());
         self.withdraw(settled, work, now);
         open
     }
 
     /// The same for a digest: it says of each what has become of it, unless that is so of all. A call that is told by its
-    /// voicemail is not listed besides.
+    /// voicemail is not listed besides, nor is what a person has closed.
     async fn look_together(&self, mut claims: Vec<Claim>, work: &mut UnderWay, now: Moment) -> Vec<Claim> {
         self.settle_by_voicemails(&mut claims, now).await;
-        let done = claims.iter().all(|claim| self.settled_by(claim).is_some());
-        let (gone, told) =
-            claims.into_iter().partition(|claim| done || self.settled_by(claim) == Some(Closed::Voicemail));
+        let done = claims.iter().all(|claim| self.moot(claim).is_some());
+        let (gone, told) = claims
+            .into_iter()
+            .partition(|claim| done || matches!(self.moot(claim), Some(Closed::Voicemail | Closed::ByHand)));
         self.withdraw(gone, work, now);
         told
     }
 
-    fn settled_by(&self, claim: &Claim) -> Option<Closed> {
-        outbox::settled_by(claim, self.sender.plays())
+    /// By what a claim has lost its reason; that which a person has asked for is told all the same.
+    fn moot(&self, claim: &Claim) -> Option<Closed> {
+        outbox::settled_by(claim, self.sender.plays()).filter(|_| !claim.delivery.insisted)
     }
 
     fn withdraw(&self, claims: Vec<Claim>, work: &mut UnderWay, now: Moment) {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Called, Caller, Kind, Standing};
+use crate::event::{Called, Caller, Closed, Kind, Standing};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -30,6 +30,7 @@ fn claim() -> Claim {
         recording: false,
         seen_at: at(-5),
         standing: Standing::Announced { at: at(0) },
+        note: None,
     };
     let delivery = Delivery {
         id: DeliveryId::derive("main", EventType::CallMissed, "u1", "crm"),
@@ -44,6 +45,7 @@ fn claim() -> Claim {
         attempts: 0,
         digest_only: false,
         state: State::Pending,
+        insisted: false,
         last_failure: None,
     };
     Claim { lease: 7, delivery, event }
@@ -166,7 +168,9 @@ fn what_is_settled_need_not_be_told_but_our_own_listening_settles_nothing() {
         claim.delivery.last_failure = tried.then(|| failure(FailureKind::Timeout));
         claim
     };
-    for by in [Closed::Returned, Closed::CallerReached, Closed::Answered, Closed::Voicemail, Closed::Heard] {
+    let all =
+        [Closed::Returned, Closed::CallerReached, Closed::Answered, Closed::Voicemail, Closed::Heard, Closed::ByHand];
+    for by in all {
         assert_eq!(settled_by(&closed(by, true, false), true), Some(by));
         assert_eq!(settled_by(&closed(by, true, true), false), Some(by), "nobody asked for the audio");
         assert_eq!(settled_by(&closed(by, false, true), true), Some(by), "there was none to ask for");

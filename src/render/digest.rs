@@ -241,6 +241,8 @@ fn settled_in_words(by: Closed, locale: Locale) -> Option<&'static str> {
         (Closed::Answered, Locale::En) => Some("answered"),
         (Closed::Heard, Locale::Tr) => Some("dinlendi"),
         (Closed::Heard, Locale::En) => Some("heard"),
+        (Closed::ByHand, Locale::Tr) => Some("elle kapatıldı"),
+        (Closed::ByHand, Locale::En) => Some("closed by hand"),
         (Closed::Voicemail | Closed::Expired, _) => None,
     }
 }

@@ -157,6 +157,11 @@ impl Index {
         self.lanes.get(channel).and_then(|lane| lane.turns.get(&id)).is_some_and(|turn| turn.lease == lease)
     }
 
+    /// Whether nobody holds a delivery.
+    pub(super) fn is_free(&self, channel: &str, id: DeliveryId) -> bool {
+        self.holds(channel, id, 0) || self.lanes.get(channel).is_none_or(|lane| !lane.turns.contains_key(&id))
+    }
+
     /// Gives a claim back, due at once, and says in which channel; `None` when the lease has gone to somebody else.
     pub(super) fn release(&mut self, id: DeliveryId, lease: u64, now: Duration) -> Option<&str> {
         self.lanes.iter_mut().find_map(|(channel, lane)| {

@@ -1,5 +1,6 @@
 //! Where the state is kept: the verbs that ringback needs, in its own words. sled is the store behind them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -155,8 +156,26 @@ pub trait Store: Send + Sync {
     /// Every delivery, or those that `wanted` keeps.
     async fn list(&self, wanted: &(dyn for<'d> Fn(&'d Delivery) -> bool + Sync)) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Makes dead or withdrawn deliveries pending again, due now. Returns how many there were.
-    async fn revive(&self, ids: &[DeliveryId], now: Moment) -> Result<usize, StoreError>;
+    /// One delivery, in whatever state.
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
+
+    /// Makes dead or withdrawn deliveries pending again, and these and pending ones due now. `insist`: they are sent
+    /// although their event is settled. One that somebody is sending at this moment is left to them. Returns how many
+    /// there were.
+    async fn revive(&self, ids: &[DeliveryId], insist: bool, now: Moment) -> Result<usize, StoreError>;
+
+    /// Removes pending, dead and withdrawn deliveries for good; an attempt under way changes nothing of that. Returns
+    /// how many there were.
+    async fn drop_deliveries(&self, ids: &[DeliveryId], now: Moment) -> Result<usize, StoreError>;
+
+    /// Every event, or those that `wanted` keeps.
+    async fn list_events(&self, wanted: &(dyn for<'e> Fn(&'e Event) -> bool + Sync)) -> Result<Vec<Event>, StoreError>;
+
+    /// Stores an event as a person has closed it. From then on no [`Store::commit`] changes it.
+    async fn close(&self, event: &Event, now: Moment) -> Result<(), StoreError>;
+
+    /// What was closed by [`Store::close`] since the store was opened: who keeps open events in memory drops these.
+    async fn closed_by_hand(&self) -> Result<HashSet<EventId>, StoreError>;
 
     /// What waits, channel by channel.
     async fn backlog(&self, now: Moment) -> Result<Vec<Backlog>, StoreError>;

@@ -21,7 +21,9 @@ impl Watcher {
         read_at: Timestamp,
         cursor: Option<Cursor>,
     ) -> Result<(), StoreError> {
-        let mut events: Vec<Event> = staged.into_iter().map(|(_, event)| event).collect();
+        let closed = self.forget_closed_by_hand().await?;
+        let staged = staged.into_iter().filter(|(id, _)| !closed.contains(id));
+        let mut events: Vec<Event> = staged.map(|(_, event)| event).collect();
         self.settle_with_returned(&mut events, self.context.clock.now());
         let due = |event: &Event| {
             event.standing == Standing::Waiting && track::announce_at(event, &self.settings.rules) <= read_at
@@ -135,6 +137,7 @@ impl Watcher {
                     attempts: 0,
                     digest_only: track::is_old_news(event, &self.settings.rules),
                     state: State::Pending,
+                    insisted: false,
                     last_failure: None,
                 }));
                 Standing::Announced { at: now }

@@ -10,6 +10,7 @@ mod interop;
 mod lanes;
 mod layering;
 mod life;
+mod outbox_commands;
 mod recordings;
 mod secrets;
 mod told;
