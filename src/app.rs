@@ -171,7 +171,8 @@ impl App {
     /// Runs until `stop`, then ends in order: the watchers at once, the lanes within ten seconds.
     ///
     /// # Errors
-    /// When the address of `http.listen` cannot be had; nothing runs then.
+    /// When the address of `http.listen` cannot be had; nothing runs then. When the store cannot go on; everything else
+    /// has stopped in order then.
     pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
         let mut tasks = JoinSet::new();
         if let Some(listener) = listen(self.listen.as_deref()).await? {
@@ -189,7 +190,8 @@ impl App {
         for lane in self.lanes {
             tasks.spawn(lane.run(stop.clone()));
         }
-        tasks.spawn(maintain(self.store, self.metrics, self.clock, self.keep, stop.clone()));
+        tasks.spawn(maintain(Arc::clone(&self.store), self.metrics, self.clock, self.keep, stop.clone()));
+        let lost = tokio::spawn(stop_with_store(self.store, stop.clone()));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "ringback runs");
         while let Some(ended) = tasks.join_next().await {
             if let Err(panic) = ended
@@ -200,7 +202,10 @@ impl App {
                 stop.cancel();
             }
         }
-        Ok(())
+        match lost.await {
+            Ok(Some(error)) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// One poll of everything, then what is due is delivered.
@@ -212,16 +217,34 @@ impl App {
         for mut watcher in self.watchers {
             polls.spawn(async move { watcher.once().await });
         }
-        let read = polls.join_all().await;
-        let mut lanes = JoinSet::new();
-        for mut lane in self.lanes {
-            lanes.spawn(async move { lane.drain().await });
-        }
-        lanes.join_all().await;
+        let lanes = self.lanes;
+        let work = async {
+            let read = polls.join_all().await;
+            let mut draining = JoinSet::new();
+            for mut lane in lanes {
+                draining.spawn(async move { lane.drain().await });
+            }
+            draining.join_all().await;
+            read
+        };
+        let read = tokio::select! {
+            read = work => read,
+            // Lanes would wait for it for ever.
+            error = self.store.failed() => return Err(error),
+        };
         let rest = self.store.list(&|delivery| matches!(delivery.state, State::Pending | State::Dead { .. })).await?;
         let pending = rest.iter().filter(|delivery| delivery.state == State::Pending).count();
         Ok(Rest { unread: read.iter().filter(|read| !**read).count(), pending, dead: rest.len() - pending })
     }
+}
+
+/// Stops everything when the store cannot go on, and says why. Better to end, and be started again by the supervisor,
+/// than to live on and store nothing.
+async fn stop_with_store(store: Arc<dyn Store>, stop: CancellationToken) -> Option<StoreError> {
+    let error = stop.run_until_cancelled(store.failed()).await?;
+    tracing::error!(%error, "the store cannot go on; stopping");
+    stop.cancel();
+    Some(error)
 }
 
 /// Deliveries to channels that are gone, or switched off, wait: they are neither sent nor forgotten.

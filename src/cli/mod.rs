@@ -16,6 +16,7 @@ mod check;
 mod demo;
 mod messages;
 mod run;
+mod store;
 
 /// Tells the right people once, promptly, about missed calls and unheard voicemails of a Bulutsantralim cloud PBX.
 #[derive(Debug, Parser)]
@@ -69,6 +70,9 @@ enum Command {
         #[arg(long, value_name = "TYPE", default_value = "call.missed")]
         event: EventType,
     },
+    /// Every row as JSON lines: backup, moving, compacting
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Everything on this machine: a simulated PBX, real receivers, the real pipeline between them
@@ -143,6 +147,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Check => check::check(&config_path(args)?, &environment),
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
         Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
+        Command::Store(command) => block_on(store::store(&load(args)?, command)),
         Command::Schema => check::schema(),
         Command::Demo(options) => {
             // no-color.org: set and not empty.
