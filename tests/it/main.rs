@@ -4,12 +4,15 @@
 mod binary;
 mod cli;
 mod demo;
+mod disk;
 mod example;
 mod harness;
 mod interop;
 mod layering;
+mod power_cut;
 mod recordings;
 mod secrets;
+mod store_trouble;
 mod told;
 mod traps_paging;
 mod traps_settled;
