@@ -20,6 +20,7 @@ pub const FORMAT: u32 = 1;
 /// One row, in the words of the domain: keys and indexes are the store's own affair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "most rows are of the large variants")]
 pub enum Row {
     /// What was seen.
     Event(Event),

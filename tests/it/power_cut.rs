@@ -36,7 +36,7 @@ impl Outside {
     fn of(office: &Office) -> Self {
         let webhook = office.webhook.received();
         let id = |got: &ringback::sim::receiver::Received| got.header("webhook-id").unwrap().to_owned();
-        let mails: HashSet<String> = office.mail.received().iter().map(|mail| mail_id(mail)).collect();
+        let mails: HashSet<String> = office.mail.received().iter().map(mail_id).collect();
         Self {
             requested: HashMap::from([("crm", webhook.iter().map(id).collect()), ("mail", mails.clone())]),
             accepted: HashMap::from([
@@ -111,7 +111,7 @@ fn no_store_was_set_aside(disk: &Path) {
     let names =
         |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
     for name in names(disk).into_iter().chain(names(&disk.join("store"))) {
-        assert!(!name.to_string_lossy().contains("broken"), "set aside: {name:?}");
+        assert!(!name.to_string_lossy().contains("broken"), "set aside: {}", name.display());
     }
 }
 

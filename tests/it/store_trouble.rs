@@ -57,6 +57,7 @@ fn set_aside(office: &Office) -> Vec<PathBuf> {
 }
 
 /// Status and reasons of `/readyz`.
+#[expect(clippy::disallowed_methods, reason = "what a person with curl would do")]
 async fn ready(address: &str) -> (u16, String) {
     let answer = reqwest::get(format!("http://{address}/readyz")).await;
     let Ok(answer) = answer else { return (0, String::new()) };
@@ -174,7 +175,7 @@ async fn a_damaged_store_is_set_aside_and_what_is_open_and_young_is_told_again()
     let damages: [(&str, Damage); 3] = [
         ("an empty data file", |store| fs::write(store.join("db"), "").unwrap()),
         ("a data file cut short", |store| {
-            fs::File::options().write(true).open(store.join("db")).unwrap().set_len(900).unwrap()
+            fs::File::options().write(true).open(store.join("db")).unwrap().set_len(900).unwrap();
         }),
         ("a data file overwritten", |store| {
             let length = usize::try_from(fs::metadata(store.join("db")).unwrap().len()).unwrap();
@@ -230,7 +231,7 @@ async fn a_store_that_cannot_be_had_is_an_error_with_its_path() {
     if fs::read_dir("/root").is_ok() {
         other.uid(65534).gid(65534);
     } else {
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     }
     let Ended { code, stderr, .. } = start_as(other.arg("once"), office.folder.path(), &[]).end(LIMIT);
     assert_eq!(code, Some(1), "{stderr}");

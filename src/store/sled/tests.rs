@@ -287,6 +287,7 @@ async fn a_writer_that_panics_is_noticed() {
 }
 
 /// A store in an own file system of so many kB; `None`, loudly, where that cannot be had.
+#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
 fn on_a_small_disk(kilobytes: u32) -> Option<SmallDisk> {
     let folder = TempDir::new().unwrap();
     let size = format!("size={kilobytes}k");

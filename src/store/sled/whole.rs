@@ -9,6 +9,9 @@ use crate::store::sled::writer::Write;
 use crate::store::transfer::Row;
 use crate::store::{Source, StoreError};
 
+/// Key and value.
+type Pair = (Vec<u8>, Vec<u8>);
+
 impl SledStore {
     /// Every row, and how many there are that cannot be read; each of those is logged.
     ///
@@ -58,7 +61,7 @@ impl SledStore {
         self.write(writes, now).await
     }
 
-    fn pairs(&self, prefix: &'static [u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn pairs(&self, prefix: &'static [u8]) -> Result<Vec<Pair>, StoreError> {
         let changed = lock(&self.shared.overlay).scan(prefix);
         let mut pairs = Vec::new();
         for pair in self.shared.tree.scan_prefix(prefix) {
