@@ -19,6 +19,7 @@ mod listing;
 mod messages;
 mod outbox;
 mod run;
+mod store;
 mod systemd;
 mod table;
 
@@ -80,6 +81,9 @@ enum Command {
     /// What was seen: missed calls and voicemails
     #[command(subcommand)]
     Events(outbox::EventsCommand),
+    /// Every row as JSON lines: backup, moving, compacting
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Everything on this machine: a simulated PBX, real receivers, the real pipeline between them
@@ -113,7 +117,7 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Start(error) => error.into(),
-            RunError::Panicked(_) | RunError::Store(_) => Self::Run(error.to_string()),
+            RunError::Panicked(_) | RunError::StoreLost(_) | RunError::Store(_) => Self::Run(error.to_string()),
         }
     }
 }
@@ -165,6 +169,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
         Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
         Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
+        Command::Store(command) => block_on(store::store(&load(args)?, command)),
         Command::Schema => check::schema(),
         Command::Demo(options) => {
             // no-color.org: set and not empty.

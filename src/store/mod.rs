@@ -16,6 +16,7 @@ pub mod codec;
 mod contract;
 mod index;
 pub mod sled;
+pub mod transfer;
 
 /// What one read of the PBX changes: stored all or not at all.
 #[derive(Debug, Clone, Default)]
@@ -56,9 +57,7 @@ pub enum StoreError {
         owner: String,
     },
     /// It was written by a version that this one does not understand.
-    #[error(
-        "the store {path} has format {found}, this version reads {known}\nhint: run the newer ringback, or point `store.path` to a new folder"
-    )]
+    #[error("the store {path} has format {found}, this version reads {known}\nhint: {}", way_out(found, *known))]
     Format {
         /// The store's folder.
         path: String,
@@ -77,6 +76,15 @@ pub enum StoreError {
         /// What went wrong.
         cause: String,
     },
+}
+
+/// An export has a format of its own, which more than one version reads.
+fn way_out(found: &str, known: u32) -> &'static str {
+    if found.parse().is_ok_and(|found: u32| found < known) {
+        "bring it over: `ringback store export FILE` with the version that wrote it, `ringback store import FILE` with this one into a new `store.path`"
+    } else {
+        "run the newer ringback that wrote it, or point `store.path` to a new folder"
+    }
 }
 
 /// How many deliveries a channel has in each state that waits for something.
@@ -185,4 +193,8 @@ pub trait Store: Send + Sync {
 
     /// Whether it can write, tried by writing.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Returns, with the reason, when the store cannot go on in this process: whoever runs on it must end, and be
+    /// started again.
+    async fn failed(&self) -> StoreError;
 }

@@ -29,6 +29,9 @@ use walk::Walk;
 /// The longest wait after a failure of the PBX: a missed call should not wait much longer than the outage.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
 
+/// The longest wait after the store could not take what was read.
+const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
+
 /// The longest wait after a refused key: a person must act, and a storm of requests would not help them.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(300);
 
@@ -258,7 +261,9 @@ impl Watcher {
                 doubled.max(Duration::from_secs(60)).min(LONGEST_REFUSAL.max(self.settings.every))
             }
             Trouble::Pbx(PbxError::RateLimited { wait }) => rate_limit_wait(*wait),
-            Trouble::Pbx(_) | Trouble::Store(_) => doubled.min(LONGEST_BACKOFF.max(self.settings.every)),
+            // It costs nobody anything, and what waits here is told as soon as there is room.
+            Trouble::Store(_) => doubled.min(LONGEST_STORE_PAUSE.max(self.settings.every)),
+            Trouble::Pbx(_) => doubled.min(LONGEST_BACKOFF.max(self.settings.every)),
         };
         match (trouble, step) {
             (Trouble::Pbx(PbxError::RateLimited { .. }), _) => self.budget.exhaust(now + wait),
@@ -279,6 +284,8 @@ impl Watcher {
                 account, source, again_in, error = %trouble,
                 "the PBX refuses the API key: nothing is seen until it is mended; check `api_key` of this account"
             );
+        } else if let Trouble::Store(_) = trouble {
+            tracing::error!(account, source, again_in, error = %trouble, "what was read could not be stored; it is read again");
         } else {
             tracing::warn!(account, source, again_in, error = %trouble, "the PBX could not be read");
         }

@@ -4,6 +4,7 @@
 mod binary;
 mod cli;
 mod demo;
+mod disk;
 mod example;
 mod harness;
 mod interop;
@@ -11,8 +12,10 @@ mod lanes;
 mod layering;
 mod life;
 mod outbox_commands;
+mod power_cut;
 mod recordings;
 mod secrets;
+mod store_trouble;
 mod told;
 mod traps_paging;
 mod traps_settled;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use self::writer::{Order, Seen, Shared, Write};
 use super::codec::{decode, encode};
@@ -21,12 +21,19 @@ use crate::cursor::Cursor;
 use crate::event::{DeliveryId, Event, EventId};
 use crate::outbox::{Claim, Delivery, Settled, State};
 
+mod aside;
 mod journal;
 mod open;
 mod overlay;
+mod panics;
+mod room;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod writer;
+
+/// Rows that are read at a time; others have their turn between.
+const SLICE: usize = 256;
 
 /// Written by [`Store::ping`].
 const PING_KEY: &[u8] = b"m/ping";
@@ -34,6 +41,7 @@ const PING_KEY: &[u8] = b"m/ping";
 /// Up to which journal everything has been moved into sled.
 const MOVED_KEY: &[u8] = b"m/moved";
 
+const CURSOR: &[u8] = b"c/";
 const OPEN_EVENT: &[u8] = b"eo/";
 const CLOSED_EVENT: &[u8] = b"ec/";
 const PENDING: &[u8] = b"dp/";
@@ -44,6 +52,8 @@ pub struct SledStore {
     path: String,
     shared: Arc<Shared>,
     writer: Option<(mpsc::Sender<Order>, std::thread::JoinHandle<()>)>,
+    /// Why the writer has ended, when that was not by order.
+    failure: watch::Receiver<Option<String>>,
     replaces: Option<String>,
 }
 
@@ -54,20 +64,20 @@ impl SledStore {
         self.replaces.as_deref()
     }
 
-    fn failed(&self, action: &'static str, cause: &dyn std::fmt::Display) -> StoreError {
+    fn error(&self, action: &'static str, cause: &dyn std::fmt::Display) -> StoreError {
         StoreError::Failed { path: self.path.clone(), action, cause: cause.to_string() }
     }
 
     fn encoded<T: serde::Serialize>(&self, row: &T) -> Result<Vec<u8>, StoreError> {
-        encode(row).map_err(|error| self.failed("write a row", &error))
+        encode(row).map_err(|error| self.error("write a row", &error))
     }
 
     fn decoded<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, StoreError> {
-        decode(bytes).map_err(|error| self.failed("read a row", &error))
+        decode(bytes).map_err(|error| self.error("read a row", &error))
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
-        let value = self.shared.get(key).map_err(|error| self.failed("be read", &error))?;
+        let value = self.shared.get(key).map_err(|error| self.error("be read", &error))?;
         value.map(|bytes| self.decoded(&bytes)).transpose()
     }
 
@@ -82,7 +92,7 @@ impl SledStore {
     fn seen(&self, id: DeliveryId) -> Result<Option<(Seen, Delivery)>, StoreError> {
         for prefix in [PENDING, FINISHED] {
             let key = key(prefix, id.bytes());
-            if let Some(row) = self.shared.get(&key).map_err(|error| self.failed("be read", &error))? {
+            if let Some(row) = self.shared.get(&key).map_err(|error| self.error("be read", &error))? {
                 let delivery = self.decoded(&row)?;
                 return Ok(Some((Seen { key, row: row.to_vec() }, delivery)));
             }
@@ -115,7 +125,7 @@ impl SledStore {
 
     async fn write(&self, writes: Vec<Write>, now: Moment) -> Result<(), StoreError> {
         let (done, answer) = oneshot::channel();
-        let gone = || self.failed("be written", &"its writer has stopped");
+        let gone = || self.error("be written", &"its writer has stopped");
         let (writer, _) = self.writer.as_ref().ok_or_else(gone)?;
         writer.send(Order { writes, now, done }).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
@@ -131,7 +141,7 @@ impl SledStore {
         let unchanged = self.shared.tree.scan_prefix(prefix).filter_map(move |pair| match pair {
             Ok((key, _)) if changed.contains_key(&*key) => None,
             Ok((_, value)) => Some(self.decoded(&value)),
-            Err(error) => Some(Err(self.failed("be read", &error))),
+            Err(error) => Some(Err(self.error("be read", &error))),
         });
         let changed: Vec<_> = later.values().flatten().cloned().collect();
         unchanged.chain(changed.into_iter().map(|value| self.decoded(&value)))
@@ -223,10 +233,17 @@ impl Store for SledStore {
     }
 
     async fn list(&self, wanted: &(dyn for<'d> Fn(&'d Delivery) -> bool + Sync)) -> Result<Vec<Delivery>, StoreError> {
-        self.rows::<Delivery>(PENDING)
-            .chain(self.rows::<Delivery>(FINISHED))
-            .filter(|delivery| delivery.as_ref().map_or(true, wanted))
-            .collect()
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        for (at, delivery) in self.rows::<Delivery>(PENDING).chain(self.rows::<Delivery>(FINISHED)).enumerate() {
+            let delivery = delivery?;
+            // One that is settled meanwhile is met twice: what it was when it was first met is as good.
+            if wanted(&delivery) && seen.insert(delivery.id) {
+                found.push(delivery);
+            }
+            give_way(at).await;
+        }
+        Ok(found)
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
@@ -302,19 +319,22 @@ impl Store for SledStore {
         let mut writes = Vec::new();
         // What is still to be told needs its event.
         let mut needed = HashSet::new();
-        for delivery in self.rows::<Delivery>(PENDING) {
+        for (at, delivery) in self.rows::<Delivery>(PENDING).enumerate() {
             needed.insert(delivery?.event_id);
+            give_way(at).await;
         }
-        for delivery in self.rows::<Delivery>(FINISHED) {
+        for (at, delivery) in self.rows::<Delivery>(FINISHED).enumerate() {
             let delivery = delivery?;
+            give_way(at).await;
             if delivery.created_at < before {
                 writes.push(Write::Remove(key(FINISHED, delivery.id.bytes())));
             } else {
                 needed.insert(delivery.event_id);
             }
         }
-        for event in self.rows::<Event>(CLOSED_EVENT) {
+        for (at, event) in self.rows::<Event>(CLOSED_EVENT).enumerate() {
             let event = event?;
+            give_way(at).await;
             if event.seen_at < before && !needed.contains(&event.id) {
                 writes.push(Write::Remove(key(CLOSED_EVENT, event.id.bytes())));
             }
@@ -333,6 +353,15 @@ impl Store for SledStore {
         let now = Moment { at: Timestamp::UNIX_EPOCH, tick: Duration::ZERO };
         self.write(vec![Write::Put(PING_KEY.to_vec(), vec![1])], now).await
     }
+
+    async fn failed(&self) -> StoreError {
+        let mut failure = self.failure.clone();
+        let cause = match failure.wait_for(Option::is_some).await {
+            Ok(cause) => cause.clone().unwrap_or_default(),
+            Err(_) => "its writer has ended".to_owned(),
+        };
+        self.error("go on", &format!("{cause}\nhint: nothing is lost; start ringback again"))
+    }
 }
 
 impl Drop for SledStore {
@@ -343,6 +372,13 @@ impl Drop for SledStore {
             // A writer that panicked has nothing left to wait for.
             let _ = thread.join();
         }
+    }
+}
+
+/// A long scan must not keep the lanes from their receivers: they all share one thread.
+async fn give_way(at: usize) {
+    if at % SLICE == SLICE - 1 {
+        tokio::task::yield_now().await;
     }
 }
 

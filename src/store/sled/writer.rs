@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::journal::{Change, Journal};
 use super::overlay::{Overlay, Value};
+use super::room::{Room, is_full};
 use super::{CLOSED_EVENT, FINISHED, MOVED_KEY, OPEN_EVENT, PENDING, key, lock};
 use crate::clock::Moment;
 use crate::event::{DeliveryId, EventId};
@@ -25,6 +27,13 @@ pub(super) struct Order {
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
 }
 
+impl Order {
+    /// Whether it brings what nobody has been told of; what was told must be written down as long as anything can be.
+    fn is_news(&self) -> bool {
+        self.writes.iter().any(|write| !matches!(write, Write::Settled(..) | Write::Remove(_) | Write::Drop(..)))
+    }
+}
+
 /// A change of the rows and of what the index knows of them.
 pub(super) enum Write {
     Put(Vec<u8>, Vec<u8>),
@@ -35,6 +44,8 @@ pub(super) enum Write {
     Drop(Seen, Delivery),
     Close(EventId, Vec<u8>),
     Remove(Vec<u8>),
+    #[cfg(test)]
+    Panic,
 }
 
 /// A row that is changed only if it is still as its reader saw it.
@@ -98,6 +109,9 @@ pub(super) struct Writer {
     pub(super) moving: Option<Moving>,
     pub(super) shared: Arc<Shared>,
     pub(super) path: String,
+    pub(super) room: Room,
+    /// Why sled has failed: it does not recover, only another process can open its files again.
+    pub(super) broken: Option<String>,
 }
 
 /// A journal on its way into sled.
@@ -118,12 +132,18 @@ const SLICE: usize = 64;
 /// Past this the journal is moved also while there is work: its rows are in memory.
 const MOST_BYTES: usize = 8 << 20;
 
-/// After sled has failed.
-const SLED_PAUSE: Duration = Duration::from_secs(30);
+/// Past this nothing new is written, and past twice this nothing at all: sled has not taken anything for long.
+const MOST_JOURNAL: u64 = 64 << 20;
+
+/// After a journal could not be begun or removed.
+const MOVE_PAUSE: Duration = Duration::from_secs(30);
 
 impl Writer {
     /// Ends when the store is dropped, with everything in sled.
-    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+    ///
+    /// # Errors
+    /// Why it cannot go on in this process, though another one might.
+    pub(super) fn run(mut self, orders: &Receiver<Order>) -> Result<(), String> {
         let mut wait = IDLE;
         loop {
             match orders.recv_timeout(wait) {
@@ -139,53 +159,113 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            // While the disk is full another process could not open it either.
+            if let Some(cause) = &self.broken
+                && self.room.look(lock(&self.shared.overlay).bytes())
+            {
+                return Err(cause.clone());
+            }
             wait = self.move_logged();
         }
         while self.move_slice().is_ok_and(|more| more) {}
+        Ok(())
     }
 
     /// Moves a slice into sled and returns how long to wait before the next.
     fn move_logged(&mut self) -> Duration {
+        let was_broken = self.broken.is_some();
         match self.move_slice() {
             Ok(true) => Duration::ZERO,
             Ok(false) => IDLE,
             Err(cause) => {
-                tracing::error!(
-                    store = self.path,
-                    cause,
-                    "the journal cannot be moved into the store; nothing is lost, but it grows until it can"
-                );
-                SLED_PAUSE
+                if !was_broken {
+                    tracing::error!(
+                        store = self.path,
+                        cause,
+                        "the journal cannot be moved into the store; nothing is lost, but it grows until it can"
+                    );
+                }
+                // Nothing is to be waited for but room, to end in.
+                if self.broken.is_some() { IDLE } else { MOVE_PAUSE }
             }
         }
     }
 
-    fn serve(&mut self, group: Vec<Order>) {
-        let result = self.append(&group).map_err(|cause| StoreError::Failed {
-            path: self.path.clone(),
-            action: "be written",
-            cause,
-        });
+    fn serve(&mut self, mut group: Vec<Order>) {
+        if group.iter().any(Order::is_news)
+            && let Some(cause) = self.refusal()
+        {
+            group = self.refuse_news(group, &cause);
+        }
+        let mut result = self.append(&group);
+        if let Err(error) = &result
+            && is_full(error)
+            && self.room.give_up(error)
+        {
+            group = self.refuse_news(group, &error.to_string());
+            result = self.append(&group);
+        }
         if result.is_ok() {
             self.publish(&group);
         }
+        let result = result.map_err(|error| self.failed(&error.to_string()));
         for order in group {
             // A caller that has gone away needs no answer.
             let _ = order.done.send(result.clone());
         }
     }
 
+    /// Why nothing new can be taken in.
+    fn refusal(&mut self) -> Option<String> {
+        if let Some(cause) = &self.broken {
+            return Some(format!("its data file has failed: {cause}"));
+        }
+        if self.room.short().is_some() {
+            self.room.look(lock(&self.shared.overlay).bytes());
+        }
+        if self.journal.length() > MOST_JOURNAL {
+            // Whoever brings so much waits for it.
+            while self.move_slice().is_ok_and(|more| more) {}
+        }
+        match self.room.short() {
+            Some(cause) => Some(format!("nothing new is taken in until there is room on the disk: {cause}")),
+            None if self.journal.length() > MOST_JOURNAL => {
+                Some(format!("its journal has grown to {} MiB", self.journal.length() >> 20))
+            }
+            None => None,
+        }
+    }
+
+    /// Answers what is new, and returns the rest.
+    fn refuse_news(&self, group: Vec<Order>, cause: &str) -> Vec<Order> {
+        let (news, rest): (Vec<_>, Vec<_>) = group.into_iter().partition(Order::is_news);
+        for order in news {
+            let _ = order.done.send(Err(self.failed(cause)));
+        }
+        rest
+    }
+
+    fn failed(&self, cause: &str) -> StoreError {
+        StoreError::Failed { path: self.path.clone(), action: "be written", cause: cause.to_owned() }
+    }
+
     /// One frame and one sync for all of `group`; readers see it from then on.
-    fn append(&mut self, group: &[Order]) -> Result<(), String> {
+    fn append(&mut self, group: &[Order]) -> io::Result<()> {
+        if self.journal.length() > 2 * MOST_JOURNAL {
+            return Err(io::Error::other("its journal is full, since nothing can be moved into its data file"));
+        }
         let mut changes = Vec::new();
         let (mut fresh, mut closed) = (HashSet::new(), lock(&self.shared.closed).clone());
         {
             let index = lock(&self.shared.index);
             for write in group.iter().flat_map(|order| &order.writes) {
-                self.add(write, &index, &mut fresh, &mut closed, &mut changes).map_err(|error| error.to_string())?;
+                self.add(write, &index, &mut fresh, &mut closed, &mut changes).map_err(io::Error::other)?;
             }
         }
-        self.journal.append(&changes).map_err(|error| error.to_string())?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.journal.append(&changes)?;
         *lock(&self.shared.closed) = closed;
         let mut overlay = lock(&self.shared.overlay);
         for (key, value) in changes {
@@ -248,6 +328,8 @@ impl Writer {
                 changes.push((key(OPEN_EVENT, id.bytes()), None));
                 changes.push((key(CLOSED_EVENT, id.bytes()), Some(row.clone())));
             }
+            #[cfg(test)]
+            Write::Panic => panic!("a test wants to know what happens then"),
         }
         Ok(())
     }
@@ -325,8 +407,13 @@ impl Writer {
     /// Writes some rows of the journal into sled, and begins a new journal when none is on its way. Returns whether
     /// there is more to do. A journal is removed only when sled's file is synced; what is written twice is the same.
     fn move_slice(&mut self) -> Result<bool, String> {
+        if let Some(cause) = &self.broken {
+            return Err(cause.clone());
+        }
         let Some(moving) = &mut self.moving else {
-            if lock(&self.shared.overlay).is_unchanged() {
+            let waiting = lock(&self.shared.overlay).bytes();
+            // Said by the room itself.
+            if lock(&self.shared.overlay).is_unchanged() || !self.room.look(waiting) {
                 return Ok(false);
             }
             let next = self.journal.next().map_err(|error| error.to_string())?;
@@ -338,13 +425,21 @@ impl Writer {
             return Ok(true);
         };
         let rest = moving.rows.len().saturating_sub(SLICE);
-        put_rows(&self.shared.tree, &moving.rows[rest..]).map_err(|error| error.to_string())?;
+        let mut moved = put_rows(&self.shared.tree, &moving.rows[rest..]).map_err(|error| error.to_string());
+        if moved.is_ok() && rest == 0 {
+            moved = self.db.flush().map_err(|error| error.to_string()).and_then(|_| {
+                // After a failed sync the next one succeeds, whatever has become of the data.
+                self.data.sync_all().map_err(|error| error.to_string())
+            });
+        }
+        if let Err(cause) = moved {
+            self.broken = Some(cause.clone());
+            return Err(cause);
+        }
         moving.rows.truncate(rest);
         if rest > 0 {
             return Ok(true);
         }
-        self.db.flush().map_err(|error| error.to_string())?;
-        self.data.sync_all().map_err(|error| error.to_string())?;
         moving.journal.remove().map_err(|error| error.to_string())?;
         self.moving = None;
         lock(&self.shared.overlay).forget();
