@@ -11,7 +11,7 @@ use crate::number;
 use crate::route::{Decision, Router, Subject};
 
 /// Everything that can be known to be wrong without asking anybody.
-pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure> {
+pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, Failure> {
     let config = config::load(path, environment)?;
     let mut problems = Vec::new();
     match app::renderer(&config) {
@@ -32,7 +32,7 @@ pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
         config.routes.len(),
         config.tests.len()
     ));
-    Ok(())
+    Ok(config)
 }
 
 /// The JSON Schema of the configuration.

@@ -15,6 +15,7 @@ use crate::store::StoreError;
 mod check;
 mod demo;
 mod messages;
+mod online;
 mod run;
 
 /// Tells the right people once, promptly, about missed calls and unheard voicemails of a Bulutsantralim cloud PBX.
@@ -52,7 +53,11 @@ enum Command {
     /// One poll of everything, then deliver what is due: for cron. Exit code 3: something is still pending or dead
     Once,
     /// Validate configuration and templates, and run the configuration's tests
-    Check,
+    Check {
+        /// Also ask the PBX, the mail servers and the endpoints whether they accept us; sends no notification
+        #[arg(long)]
+        online: bool,
+    },
     /// Send a sample, marked as a test, and report each channel's outcome
     SendTest {
         /// Channels to try; all that are enabled when none is named
@@ -140,7 +145,10 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Run => block_on(run::run(&load(args)?)),
         Command::Once => block_on(run::once(&load(args)?)),
-        Command::Check => check::check(&config_path(args)?, &environment),
+        Command::Check { online } => {
+            let config = check::check(&config_path(args)?, &environment)?;
+            if *online { block_on(online::ask(&config)) } else { Ok(()) }
+        }
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
         Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
         Command::Schema => check::schema(),

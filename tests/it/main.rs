@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
 mod binary;
+mod check_online;
 mod cli;
 mod demo;
 mod example;
@@ -10,6 +11,7 @@ mod interop;
 mod layering;
 mod recordings;
 mod secrets;
+mod tls;
 mod told;
 mod traps_paging;
 mod traps_settled;
