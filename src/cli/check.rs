@@ -24,6 +24,10 @@ pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
     if !problems.is_empty() {
         return Err(Failure::Usage(problems.join("\nerror: ")));
     }
+    if config::some_match_nothing(&config) {
+        say(&"note: routes: nobody is told of events that no rule matches; \
+              hint: end with a rule without `when`, with `mute: true` when that is meant");
+    }
     say(&format!(
         "{}: ok ({} accounts, {} channels, {} routes, {} tests)",
         path.display(),

@@ -111,7 +111,8 @@ impl From<StoreError> for Failure {
 
 impl From<config::Problems> for Failure {
     fn from(problems: config::Problems) -> Self {
-        Self::Usage(problems.to_string())
+        let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+        Self::Usage(lines.join("\nerror: "))
     }
 }
 

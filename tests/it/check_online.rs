@@ -47,9 +47,9 @@ fn host_of(url: &str) -> String {
 
 /// A configuration of these accounts and channels, one a line.
 fn yaml(accounts: &[String], channels: &[String]) -> String {
-    let list = |items: &[String]| items.iter().map(|item| format!("  - {{{item}}}\n")).collect::<String>();
+    let list = |items: &[String]| format!("  - {{{}}}", items.join("}\n  - {"));
     format!(
-        "delivery: {{timeout: 10s}}\naccounts:\n{}channels:\n{}routes: [{{mute: true}}]\nhttp: {{listen: 'off'}}\n",
+        "delivery: {{timeout: 10s}}\naccounts:\n{}\nchannels:\n{}\nroutes: [{{mute: true}}]\nhttp: {{listen: 'off'}}\n",
         list(accounts),
         list(channels)
     )
@@ -83,9 +83,8 @@ fn check(yaml: &str, variables: &[(&str, &str)]) -> Ended {
 
 /// The answers, without the first line, which is that of `check`; ports are replaced, since they are others each time.
 fn answers(ended: &Ended) -> String {
-    let text: String = ended.stdout.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    let (_, mut rest) = ended.stdout.split_once('\n').unwrap_or_default();
     let mut told = String::new();
-    let mut rest = text.as_str();
     while let Some(at) = rest.find("127.0.0.1:") {
         let (before, after) = rest.split_at(at + "127.0.0.1:".len());
         told += before;
