@@ -28,7 +28,7 @@ mod running;
 mod tasks;
 mod upkeep;
 
-pub use plan::{build_channel, lane_settings, renderer};
+pub use plan::{build_channel, lane_settings, pbx, renderer};
 pub use running::{ReloadError, Reloads, RunError, Running};
 
 /// Why ringback does not start.

@@ -157,6 +157,7 @@ fn the_pure_modules_do_nothing_but_think() {
         "message",
         "number",
         "private",
+        "tls",
         "cursor",
         "units",
         "watch/plan",

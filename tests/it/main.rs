@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
 mod binary;
+mod broken;
+mod check_online;
 mod cli;
 mod demo;
 mod disk;
@@ -16,6 +18,7 @@ mod power_cut;
 mod recordings;
 mod secrets;
 mod store_trouble;
+mod tls;
 mod told;
 mod traps_paging;
 mod traps_settled;
