@@ -3,6 +3,7 @@
 
 mod binary;
 mod cli;
+mod crash;
 mod demo;
 mod example;
 mod harness;
