@@ -40,6 +40,19 @@ pub struct Delivery {
     /// The last failure, in a sentence without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,
+    /// When it was last tried; `due_at` counts from here, or from `created_at` before the first try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_at: Option<Timestamp>,
+}
+
+impl Delivery {
+    /// When it is due for a process that starts at `now`: never later than it was to wait when that was decided. A wall
+    /// clock that has been set back since, as one that came up wrong is, would otherwise hide it for hours.
+    pub fn due_after_restart(&self, now: Timestamp) -> Timestamp {
+        let waits_from = self.tried_at.unwrap_or(self.created_at);
+        let wait = Duration::try_from(self.due_at.duration_since(waits_from)).unwrap_or_default();
+        self.due_at.min(ahead(now, wait))
+    }
 }
 
 /// Where a delivery stands.
@@ -173,6 +186,7 @@ pub struct Settled {
 /// What an attempt makes of a delivery. `draw` is uniform in 0..1 and jitters the wait.
 pub fn settle(claim: Claim, outcome: Outcome, now: Timestamp, policy: &retry::Policy, draw: f64) -> Settled {
     let mut delivery = claim.delivery;
+    delivery.tried_at = Some(now);
     match outcome {
         Outcome::Delivered => {
             delivery.attempts += 1;

@@ -121,6 +121,7 @@ fn record() -> Result<Vec<u8>> {
         attempts: 0,
         state: State::Pending,
         last_failure: None,
+        tried_at: None,
     };
     let mut record = codec::encode(&event)?;
     record.extend(codec::encode(&delivery)?);

@@ -88,6 +88,7 @@ pub(super) fn delivery(uuid: &str, channel: &str) -> Delivery {
         attempts: 0,
         state: State::Pending,
         last_failure: None,
+        tried_at: None,
     }
 }
 

@@ -126,6 +126,7 @@ impl Watcher {
                     attempts: 0,
                     state: State::Pending,
                     last_failure: None,
+                    tried_at: None,
                 }));
                 Standing::Announced { at: now }
             }

@@ -204,6 +204,7 @@ impl Store for SledStore {
                 delivery.due_at = now.at;
                 // Or the deadline that it died of would end it again after one try.
                 delivery.created_at = now.at;
+                delivery.tried_at = None;
                 let row = self.encoded(&delivery)?;
                 writes.push(Write::Revive(delivery, row));
             }
