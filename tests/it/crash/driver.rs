@@ -100,10 +100,10 @@ pub(super) async fn torment(plan: Plan) {
     town.weather.clear(town.clock.tick(), [&town.slack, &town.crm], &town.mail, &town.pbx);
     driver.child.move_clock(0);
     town.settle(PATIENCE).await;
-    town.story.miss(&town.pbx, town.clock.now());
+    let n = town.story.miss(&town.pbx, town.clock.now());
     let asked = town.clock.tick();
     town.settle(FRESH).await;
-    let fresh = town.clock.tick().saturating_sub(asked);
+    let fresh = town.told_everywhere(n).unwrap_or(Duration::MAX).saturating_sub(asked);
     driver.child.stop();
 
     match oracle::judge(&town, &driver.child, &driver.interruptions).await {

@@ -191,9 +191,9 @@ impl<'t> Trial<'t> {
             }
             (Fate::Told | Fate::Perhaps, Some(State::Delivered { .. }), true) => self.figures.delivered += 1,
             // As it should be, or told of above.
-            (Fate::Perhaps, None | Some(State::Withdrawn { .. }), false)
-            | (Fate::Never, None, false)
-            | (Fate::Told | Fate::Perhaps, Some(State::Pending), _) => {}
+            (Fate::Perhaps | Fate::Never, None, false) | (Fate::Told | Fate::Perhaps, Some(State::Pending), _) => {}
+            // Perhaps taken before a kill, and settled when it was looked at again.
+            (Fate::Perhaps, Some(State::Withdrawn { .. }), taken) => self.figures.delivered += usize::from(taken),
             (Fate::Never, ..) => {
                 let told = if taken { "was told to" } else { "is stored for" };
                 self.problem(id, format!("{what} {told} {}, but is nobody's business", place.name()));

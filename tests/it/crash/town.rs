@@ -177,6 +177,15 @@ routes: {{notify: [mail, slack, crm]}}
         }
     }
 
+    /// When the last channel was told of the `n`th matter.
+    pub(super) fn told_everywhere(&self, n: usize) -> Option<Duration> {
+        let times = Place::ALL.map(|place| {
+            let id = self.story.matters[n].delivery_id(place);
+            self.ledger.arrivals.iter().find(|arrival| arrival.id == Some(id)).map(|arrival| arrival.at)
+        });
+        times.into_iter().collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
     fn missing(&self, place: Place) -> usize {
         let done = self.ledger.done(place);
         let told = self.story.matters.iter().filter(|matter| matter.fate == Fate::Told);
