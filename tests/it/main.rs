@@ -9,6 +9,7 @@ mod example;
 mod harness;
 mod interop;
 mod layering;
+mod life;
 mod recordings;
 mod secrets;
 mod told;
