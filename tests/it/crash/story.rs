@@ -16,6 +16,10 @@ pub(super) const GRACE: Duration = Duration::from_secs(2);
 /// A call that is returned this long after its end or sooner cannot have been announced before.
 const SURELY_IN_TIME: Duration = Duration::from_millis(900);
 
+/// Seconds that a call or a message lasts. The PBX lists by the beginning: one that is longer than it takes a hundred
+/// others to begin comes up behind the newest page, which is looked at within minutes only.
+const LENGTHS: std::ops::Range<u64> = 2..7;
+
 /// Who is to be told of a matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -149,7 +153,7 @@ impl Story {
             event,
             number: format!("0532{:07}", 1_000_000 + n),
             name: format!("Caller {n}."),
-            start: end.checked_sub(Duration::from_secs(self.rng.u64(3..90))).unwrap(),
+            start: end.checked_sub(Duration::from_secs(self.rng.u64(LENGTHS))).unwrap(),
             end,
             fate,
         };
