@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use ringback::clock::Clock;
-use ringback::config;
 use ringback::sim::pbx::{Endpoint, Limits, PbxOptions, PbxSim};
 use ringback::sim::receiver::{HttpReceiver, Kind};
 use ringback::sim::smtp::{SmtpOptions, SmtpReceiver};
@@ -83,15 +82,9 @@ impl Town {
         town
     }
 
-    /// The configuration: everything is short, so that much happens in a minute.
+    /// The configuration: everything is short, so that much happens in a minute; and each message goes by itself, so that
+    /// it has a fate of its own.
     fn yaml(&self) -> String {
-        let with_digests = self.yaml_with(", digest_over: 1000000");
-        let parsed = config::parse("config.yaml", with_digests.as_bytes(), self.folder.path(), &|_| None);
-        // Each message by itself, also by a version that would otherwise gather them.
-        if parsed.is_ok() { with_digests } else { self.yaml_with("") }
-    }
-
-    fn yaml_with(&self, delivery: &str) -> String {
         let (mail, store) = (self.mail.address(), self.folder.path().join("store"));
         format!(
             "locale: en
@@ -106,7 +99,10 @@ watch:
   missed_calls: {{every: 200ms, grace: {grace}s, lookback: 12h}}
   voicemails: {{every: 200ms}}
 delivery:
-  {{timeout: {timeout}s, concurrency: {CONCURRENCY}, retry: {{initial: 100ms, multiplier: 2, max: 1s}}{delivery}}}
+  timeout: {timeout}s
+  concurrency: {CONCURRENCY}
+  retry: {{initial: 100ms, multiplier: 2, max: 1s}}
+  digest_over: 1000000
 channels:
   - name: mail
     type: email
