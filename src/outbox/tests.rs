@@ -47,6 +47,7 @@ fn claim() -> Claim {
         state: State::Pending,
         insisted: false,
         last_failure: None,
+        waits_since: None,
     };
     Claim { lease: 7, delivery, event }
 }
@@ -286,4 +287,21 @@ proptest! {
         };
         prop_assert_eq!(last, at(72 * 3600));
     }
+}
+
+#[test]
+fn after_a_restart_under_a_clock_that_was_set_back_a_delivery_waits_no_longer_than_it_was_to_wait() {
+    let hour = 3600;
+    let created = claim().delivery;
+    let Settled { delivery: failed, .. } =
+        settle(claim(), again(FailureKind::Receiver, None), at(hour), &policy(), 0.5);
+    assert_eq!(failed.due_at, at(hour + 5));
+    // The clock is right, or further on: nothing changes.
+    for now in [at(0), at(hour), at(9 * hour)] {
+        assert_eq!(created.due_after_restart(now), at(0));
+    }
+    assert_eq!(failed.due_after_restart(at(hour + 1)), at(hour + 5));
+    // It was an hour ahead, when this was decided or tried.
+    assert_eq!(created.due_after_restart(at(-hour)), at(-hour));
+    assert_eq!(failed.due_after_restart(at(2)), at(7));
 }

@@ -139,6 +139,7 @@ impl Watcher {
                     state: State::Pending,
                     insisted: false,
                     last_failure: None,
+                    waits_since: None,
                 }));
                 Standing::Announced { at: now }
             }

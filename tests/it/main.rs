@@ -5,6 +5,7 @@ mod binary;
 mod broken;
 mod check_online;
 mod cli;
+mod crash;
 mod demo;
 mod disk;
 mod example;

@@ -264,6 +264,7 @@ impl Store for SledStore {
                 }
             }
             delivery.due_at = now.at;
+            delivery.waits_since = Some(now.at);
             delivery.insisted |= insist;
             let row = self.encoded(&delivery)?;
             writes.push(Write::Revive(seen, delivery, row));
