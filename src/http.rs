@@ -66,6 +66,7 @@ impl HttpError {
         Self { kind: FailureKind::Timeout, text }
     }
 
+    #[expect(clippy::disallowed_types, reason = "this is where the URL is taken out of it")]
     fn from_reqwest(error: reqwest::Error) -> Self {
         let error = error.without_url();
         if let Some(text) = tls::explain(&error) {

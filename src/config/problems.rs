@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::secrets::SECRETS;
+
+/// No key of ours is as long by far, nor is a header's name in practice.
+const LONGEST_KEY: usize = 40;
+
 /// A position in the file, counted from 1; line 0 is the file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Place {
@@ -105,7 +110,7 @@ impl<'a> Findings<'a> {
             file: self.file.to_owned(),
             line: place.line,
             column: place.column,
-            path: path.to_owned(),
+            path: shown(path),
             message: message.into(),
             hint,
         });
@@ -149,6 +154,26 @@ impl<'a> Findings<'a> {
 
 fn is_at_or_below(path: &str, section: &str) -> bool {
     path.strip_prefix(section).is_some_and(|rest| section.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// A key path as it may be shown. A lost colon or quotation mark makes a key of what was to be a secret
+/// (`api_key K12345…`), and so does a map where one was to be: it ends where that begins.
+fn shown(path: &str) -> String {
+    let no_key = |c: char| !(c.is_alphanumeric() || "_-.[]".contains(c));
+    let strange = path.find(no_key);
+    let mut start = 0;
+    let within = path.split('.').find_map(|part| {
+        let end = start + part.len();
+        let too_long = part.len() > LONGEST_KEY;
+        let is_secret = SECRETS.iter().any(|(_, key)| *key == part) && end < path.len();
+        let cut = if too_long { Some(start) } else { is_secret.then_some(end + 1) };
+        start = end + 1;
+        cut
+    });
+    match [strange, within].into_iter().flatten().min() {
+        Some(end) => format!("{}…", &path[..end]),
+        None => path.to_owned(),
+    }
 }
 
 /// The key path of `key` in the section `path`.

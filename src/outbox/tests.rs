@@ -287,6 +287,32 @@ proptest! {
         };
         prop_assert_eq!(last, at(72 * 3600));
     }
+
+    #[test]
+    fn no_way_of_a_delivery_lowers_its_attempts_charges_a_pause_or_leaves_the_time_that_it_has(
+        sequence in prop::collection::vec((outcomes(), 0_i64..40_000, 0.0..1.0_f64), 1..60),
+        initial in 1_u64..4000, jitter in 0.0..=1.0_f64, days in 0_u64..10,
+    ) {
+        let give_up_after = secs(days * 86_400);
+        let policy = retry::Policy { initial: secs(initial), max: secs(4000), multiplier: 2.0, jitter, give_up_after };
+        let (mut row, mut now) = (claim().delivery, at(0));
+        let deadline = ahead(row.created_at, give_up_after);
+        for (outcome, late, draw) in sequence {
+            // Claimed when it is due, or later: the lane was busy or ringback was down.
+            now = ahead(now.max(row.due_at), secs(late.unsigned_abs()));
+            let before = row.clone();
+            let pauses = matches!(&outcome, Outcome::RetryAfter { failure, .. } if failure.kind.pauses_channel());
+            row = settle(Claim { delivery: row, ..claim() }, outcome, now, &policy, draw).delivery;
+            prop_assert_eq!(row.attempts, before.attempts + u32::from(!pauses));
+            if row.state != State::Pending {
+                prop_assert_eq!(row.due_at == before.due_at || row.due_at >= now, true);
+                break;
+            }
+            prop_assert!(now < deadline, "nothing is tried again after its deadline");
+            prop_assert!(now <= row.due_at && row.due_at <= deadline, "{:?}", row);
+            prop_assert!(!pauses || row.due_at == now, "it keeps its turn");
+        }
+    }
 }
 
 #[test]

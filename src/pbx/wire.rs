@@ -15,7 +15,7 @@ use crate::number::{self, fold_turkish};
 use crate::private::Secret;
 
 /// Ids are opaque: the vendor's own sample is no UUID. They are kept to this many characters.
-const UUID_CHARS: usize = 128;
+const UUID_CHARS: usize = 64;
 /// A minted URL is no longer than this, in bytes.
 const URL_BYTES: usize = 2048;
 

@@ -32,6 +32,10 @@ mod tests;
 mod whole;
 mod writer;
 
+/// For the fuzzer, which lives in a package of its own: no other reader of a file is handed bytes that nobody checked.
+#[doc(hidden)]
+pub use self::journal::frames as journal_frames;
+
 /// Rows that are read at a time; others have their turn between.
 const SLICE: usize = 256;
 
