@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 /// A sentence that says what was found and what is expected.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong =
-        || format!("`{text}` is not a duration; expected a number and a unit, such as 250ms, 30s, 5m, 6h or 90d");
+        || format!("`{text}` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d");
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| wrong())?;
@@ -54,7 +54,7 @@ impl<'de> Deserialize<'de> for Written {
             type Value = Written;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number with a unit, such as 250ms, 30s, 5m, 6h or 90d")
+                f.write_str("a whole number with a unit, such as 250ms, 30s, 5m, 6h or 90d")
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Written, E> {

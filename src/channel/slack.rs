@@ -7,7 +7,7 @@ use reqwest::header::CONTENT_TYPE;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::http::{MAX_ANSWER, classify, excerpt, mask, unanswered};
+use super::http::{MAX_ANSWER, ask, classify, excerpt, mask, unanswered};
 use super::{Channel, Parcel, wrong_form};
 use crate::http::{Answer, exchange};
 use crate::message::{ChannelType, Message};
@@ -15,7 +15,7 @@ use crate::outbox::{Failure, FailureKind, Outcome};
 use crate::private::{Mask, Secret};
 
 /// The keys of a channel of type `slack`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Config {
     /// The incoming webhook's URL, which is a secret. Or `webhook_url_file`.
     pub webhook_url: Secret,
@@ -62,6 +62,10 @@ impl Channel for Slack {
             Ok(answer) => outcome(&answer, answer.retry_after(parcel.now), &self.mask),
             Err(error) => unanswered(&error),
         }
+    }
+
+    async fn check(&self) -> Result<Option<String>, Failure> {
+        ask(self.client.head(self.url.clone()), self.timeout, &self.mask).await
     }
 }
 

@@ -178,7 +178,22 @@ fn shown(path: &str) -> String {
 
 /// The key path of `key` in the section `path`.
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    let key = segment(key);
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+/// A key as problems show it: of one that holds more than a key can, the beginning. Where a colon is forgotten, what
+/// follows is a value, and may be a secret.
+pub(super) fn segment(key: &str) -> String {
+    const MOST: usize = 40;
+    let goes_on = |c: char| c.is_alphanumeric() || "_-.<>${}".contains(c);
+    // No key holds so many; a secret in the place of one does.
+    if key.chars().filter(char::is_ascii_digit).count() > 6 {
+        return "…".to_owned();
+    }
+    let end = key.char_indices().position(|(_, c)| !goes_on(c)).unwrap_or(usize::MAX).min(MOST);
+    let shown: String = key.chars().take(end).collect();
+    if shown.len() < key.len() { shown + "…" } else { shown }
 }
 
 /// `did you mean …?` when one of `known` is close to `found`.
@@ -192,7 +207,7 @@ pub(super) fn did_you_mean<'k>(found: &str, known: impl IntoIterator<Item = &'k 
     known
         .into_iter()
         .filter(|word| word.chars().count().abs_diff(length) <= limit)
-        .map(|word| (distance(found, word), word))
+        .map(|word| (distance(&found.to_ascii_lowercase(), &word.to_ascii_lowercase()), word))
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, word)| format!("did you mean `{word}`?"))
@@ -226,7 +241,25 @@ mod tests {
         let known = ["timeout", "retry", "to", "cc"];
         assert_eq!(did_you_mean("timeuot", known).as_deref(), Some("did you mean `timeout`?"));
         assert_eq!(did_you_mean("rety", known).as_deref(), Some("did you mean `retry`?"));
+        assert_eq!(did_you_mean("TIMEOUT", known).as_deref(), Some("did you mean `timeout`?"));
         assert_eq!(did_you_mean("subject", known), None);
+    }
+
+    #[test]
+    fn of_a_key_that_holds_more_than_a_key_the_beginning_is_shown() {
+        for (key, shown) in [
+            ("süre_2", "süre_2"),
+            ("<<", "<<"),
+            ("store.path", "store.path"),
+            ("password hunter2", "password…"),
+            ("api_key=K123", "api_key…"),
+            ("\u{1b}[31m", "…"),
+            ("K12345678-1234", "…"),
+            ("", ""),
+        ] {
+            assert_eq!(segment(key), shown, "{key:?}");
+        }
+        assert_eq!(segment(&"k".repeat(100)), format!("{}…", "k".repeat(40)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is read of the PBX in one step, and what it changes: staged in a walk, committed page by page.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,9 +26,9 @@ impl Watcher {
         let mut walk = Walk::new(Ask { from, to: None, unsettled: true }, read_at);
         loop {
             let page = self.page(walk.ask, walk.page).await?;
-            let news = self.stage(&mut walk, &page).await?;
-            walk.late_news |= news && walk.page > 1;
-            let more = walk.turn(&page);
+            let (first, more) = (walk.page == 1, walk.turn(&page));
+            let news = self.stage(&mut walk, page.records).await?;
+            walk.late_news |= news && !first;
             if !more || !(news || self.deep || self.confirms_further(&walk)) {
                 break;
             }
@@ -51,14 +51,12 @@ impl Watcher {
             None => Walk::new(self.wider_ask(now), now),
         };
         let page = self.page(walk.ask, walk.page).await?;
-        let more = if walk.ask.unsettled {
-            self.stage(&mut walk, &page).await?;
-            walk.turn(&page)
+        let more = walk.turn(&page);
+        if walk.ask.unsettled {
+            self.stage(&mut walk, page.records).await?;
         } else {
-            let more = walk.turn(&page);
             self.stage_reached(&mut walk, &page.records, now);
-            more
-        };
+        }
         if more {
             self.follow_up = Some(walk);
             return Ok(());
@@ -105,8 +103,9 @@ impl Watcher {
             _ => Walk::new(ask, now),
         };
         let page = self.page(walk.ask, walk.page).await?;
-        self.stage(&mut walk, &page).await?;
-        if walk.turn(&page) {
+        let more = walk.turn(&page);
+        self.stage(&mut walk, page.records).await?;
+        if more {
             self.catch_up = Some(walk);
             return Ok(());
         }
@@ -163,19 +162,19 @@ impl Watcher {
 
     /// What a page changes goes to the walk's stage; what the page before left there, and this one did not take back, is
     /// committed. Returns whether the page brought anything new.
-    async fn stage(&mut self, walk: &mut Walk, page: &Page) -> Result<bool, Trouble> {
+    async fn stage(&mut self, walk: &mut Walk, records: Vec<Record>) -> Result<bool, Trouble> {
         // Seen when it was asked for, not when the answer had been read: what is due at once is then due in this walk.
         let now = walk.read_at;
         let account = self.source.account.as_str();
         let first = self.source.kind.first_event();
-        let records = track::merge_copies(page.records.clone());
+        let records = track::merge_copies(records);
         let ids: Vec<_> = records.iter().map(|record| EventId::derive(account, first, &record.uuid)).collect();
         let unknown: Vec<EventId> =
             ids.iter().filter(|id| !walk.staged.contains_key(id) && !self.open.contains_key(id)).copied().collect();
         let stored = self.context.store.events(&unknown).await?;
         let stored: HashMap<EventId, Event> = stored.into_iter().flatten().map(|event| (event.id, event)).collect();
 
-        let mut staged = std::collections::BTreeMap::new();
+        let mut staged = BTreeMap::new();
         let mut news = false;
         for (record, id) in records.iter().zip(ids) {
             let known = walk.staged.get(&id).or_else(|| self.open.get(&id)).or_else(|| stored.get(&id));
@@ -189,7 +188,12 @@ impl Watcher {
                 staged.insert(id, event);
             }
         }
-        let earlier = std::mem::replace(&mut walk.staged, staged);
+        // Old news waits for the end of the walk, so that one digest tells of a whole pause and not one of each page.
+        let old = |_: &EventId, event: &mut Event| {
+            event.standing != Standing::Waiting || !track::is_old_news(event, &self.settings.rules)
+        };
+        let earlier: BTreeMap<EventId, Event> = walk.staged.extract_if(.., old).collect();
+        walk.staged.append(&mut staged);
         if !earlier.is_empty() {
             self.commit(earlier, walk.read_at, None).await?;
         }

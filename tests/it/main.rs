@@ -3,14 +3,24 @@
 
 mod binary;
 mod bounds;
+mod broken;
+mod check_online;
 mod cli;
+mod crash;
 mod demo;
+mod disk;
 mod example;
 mod harness;
 mod interop;
+mod lanes;
 mod layering;
+mod life;
+mod outbox_commands;
+mod power_cut;
 mod recordings;
 mod secrets;
+mod store_trouble;
+mod tls;
 mod told;
 mod traps_paging;
 mod traps_settled;
