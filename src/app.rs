@@ -186,10 +186,11 @@ impl App {
         for watcher in self.watchers {
             tasks.spawn(watcher.run(stop.clone()));
         }
+        count_dead(self.store.as_ref(), &self.metrics).await;
         for lane in self.lanes {
             tasks.spawn(lane.run(stop.clone()));
         }
-        tasks.spawn(maintain(self.store, self.metrics, self.clock, self.keep, stop.clone()));
+        tasks.spawn(maintain(self.store, self.clock, self.keep, stop.clone()));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "ringback runs");
         while let Some(ended) = tasks.join_next().await {
             if let Err(panic) = ended
@@ -353,18 +354,22 @@ async fn listen(address: Option<&str>) -> Result<Option<TcpListener>, StartError
     }
 }
 
-/// Counts the dead, and forgets at the start and once a day what is older than `keep`. What waits in the outbox is
-/// measured when the metrics are asked for.
-async fn maintain(store: Arc<dyn Store>, metrics: Arc<Metrics>, clock: Clock, keep: Duration, stop: CancellationToken) {
-    let work = async {
-        match store.list(&|delivery| matches!(delivery.state, State::Dead { .. })).await {
-            Ok(dead) => {
-                for delivery in dead {
-                    metrics.died(&delivery.channel);
-                }
+/// Counts the dead of earlier runs, before a lane adds to them. What waits in the outbox is measured when the metrics
+/// are asked for.
+async fn count_dead(store: &dyn Store, metrics: &Metrics) {
+    match store.list(&|delivery| matches!(delivery.state, State::Dead { .. })).await {
+        Ok(dead) => {
+            for delivery in dead {
+                metrics.died(&delivery.channel);
             }
-            Err(error) => tracing::error!(%error, "dead deliveries cannot be counted"),
         }
+        Err(error) => tracing::error!(%error, "dead deliveries cannot be counted"),
+    }
+}
+
+/// Forgets at the start and once a day what is older than `keep`.
+async fn maintain(store: Arc<dyn Store>, clock: Clock, keep: Duration, stop: CancellationToken) {
+    let work = async {
         loop {
             match store.prune(back(clock.now(), keep)).await {
                 Ok(0) => {}

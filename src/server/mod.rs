@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::metrics::{CONTENT_TYPE, Metrics};
 use crate::store::Store;
 
 /// A client that is slow to read must not hold up the stop.
@@ -66,6 +66,5 @@ async fn metrics(State(context): State<Context>) -> impl IntoResponse {
             context.metrics.backlog(&lane.channel, lane.pending, lane.overdue);
         }
     }
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], context.metrics.encode())
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], context.metrics.encode())
 }
