@@ -16,6 +16,7 @@ use crate::cursor::back;
 use crate::dispatch::{self, Lane};
 use crate::event::Kind;
 use crate::health::Health;
+use crate::heartbeat::{self, Heartbeat};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::outbox::State;
@@ -30,6 +31,7 @@ use crate::store::sled::SledStore;
 use crate::store::{Source, Store, StoreError};
 use crate::track::Rules;
 use crate::watch::{self, Watcher};
+use crate::watchdog::{self, Recipient, Watchdog};
 
 /// Served when the configuration does not say otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8380";
@@ -69,6 +71,8 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 pub struct App {
     watchers: Vec<Watcher>,
     lanes: Vec<Lane>,
+    watchdog: Watchdog,
+    heartbeat: Option<Heartbeat>,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -121,7 +125,7 @@ impl App {
                 let source = Source { account: account.name.clone(), kind };
                 // More often than the limit allows it cannot be read.
                 let every = settings.every.max(Duration::from_secs(60) / settings.limit.max(1));
-                health.expect(source.clone(), every, clock.tick());
+                health.expect(source.clone(), every, clock.moment());
                 metrics.expect_source(&source);
                 let context = watch::Context {
                     pbx: Arc::clone(&pbx),
@@ -134,26 +138,47 @@ impl App {
                 watchers.push(Watcher::new(source, settings, context).await?);
             }
         }
+        let renderer = Arc::new(renderer(config)?);
         let context = dispatch::Context {
             store: Arc::clone(&store),
-            renderer: Arc::new(renderer(config)?),
+            renderer: Arc::clone(&renderer),
             recordings: Arc::new(Recordings::new(minters, clock.clone(), Arc::clone(&metrics))),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
         };
         warn_of_parked(store.as_ref(), &settings, clock.moment()).await?;
+        let mut recipients = Vec::new();
         let lanes = lanes
             .into_iter()
             .zip(settings)
             .map(|(channel, settings)| {
                 health.expect_lane(settings.name.clone());
                 let built = build_channel(channel, &settings, client.clone())?;
+                if config.health.notify.contains(&settings.name) {
+                    recipients.push(Recipient::new(settings.name.clone(), settings.locale, Arc::clone(&built)));
+                }
                 Ok(Lane::new(settings, built, context.clone()))
             })
             .collect::<Result<_, StartError>>()?;
+        let heartbeat = config.health.heartbeat_url.as_ref().map(|url| {
+            let context =
+                heartbeat::Context { health: Arc::clone(&health), store: Arc::clone(&store), clock: clock.clone() };
+            Heartbeat::new(url, client.clone(), context).map_err(StartError::Config)
+        });
+        let heartbeat = heartbeat.transpose()?;
+        let context = watchdog::Context {
+            health: Arc::clone(&health),
+            store: Arc::clone(&store),
+            renderer,
+            clock: clock.clone(),
+        };
+        let watchdog = Watchdog::new(config.health.after, recipients, context);
         Ok(Self {
             watchers,
             lanes,
+            watchdog,
+            heartbeat,
             store,
             metrics,
             health,
@@ -189,6 +214,10 @@ impl App {
         count_dead(self.store.as_ref(), &self.metrics).await;
         for lane in self.lanes {
             tasks.spawn(lane.run(stop.clone()));
+        }
+        tasks.spawn(self.watchdog.run(stop.clone()));
+        if let Some(heartbeat) = self.heartbeat {
+            tasks.spawn(heartbeat.run(stop.clone()));
         }
         tasks.spawn(maintain(self.store, self.clock, self.keep, stop.clone()));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "ringback runs");

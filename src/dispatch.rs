@@ -19,6 +19,7 @@ use crate::channel::Channel;
 use crate::clock::Clock;
 use crate::config::RecordingMode;
 use crate::event::{Closed, DeliveryId, EventId, Kind};
+use crate::health::Health;
 use crate::message::Locale;
 use crate::metrics::{ChannelMetrics, Metrics};
 use crate::outbox::{self, Claim, Outcome, Settled, State};
@@ -58,6 +59,8 @@ pub struct Context {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who is told how attempts end.
+    pub health: Arc<Health>,
 }
 
 /// The settings of one lane.
@@ -346,6 +349,7 @@ impl Lane {
         }
         let draw = draw();
         let settled = outbox::settle(claim, outcome, now.at, &self.settings.retry, draw);
+        self.context.health.attempted(&settled.delivery, now);
         self.report(&settled, seen_at, now.at);
         work.settled.push(settled);
     }

@@ -6,6 +6,7 @@
 pub mod facts;
 mod fallback;
 pub mod helpers;
+mod notice;
 mod payload;
 pub mod samples;
 mod slack;

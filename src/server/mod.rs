@@ -51,11 +51,7 @@ pub async fn serve(listener: TcpListener, context: Context, stop: CancellationTo
 }
 
 async fn ready(State(context): State<Context>) -> impl IntoResponse {
-    let reasons = context.health.reasons(context.store.as_ref(), context.clock.moment());
-    // A store that hangs is not ready either.
-    let reasons = tokio::time::timeout(Duration::from_secs(5), reasons)
-        .await
-        .unwrap_or_else(|_| vec!["store does not answer".to_owned()]);
+    let reasons = context.health.audit(context.store.as_ref(), context.clock.moment()).await.reasons();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(serde_json::json!({"ready": reasons.is_empty(), "reasons": reasons})))
 }

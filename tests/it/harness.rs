@@ -42,6 +42,8 @@ pub(crate) struct Office {
     pub(crate) account: String,
     /// Inside `store`: begins with a comma.
     pub(crate) store: String,
+    /// Where health and metrics are served, or `off`.
+    pub(crate) listen: String,
 }
 
 /// A ringback that runs in this process.
@@ -112,6 +114,7 @@ impl Office {
             crm: String::new(),
             store: String::new(),
             account: String::new(),
+            listen: "off".to_owned(),
             clock,
         }
     }
@@ -133,7 +136,7 @@ channels:
   - {{name: slack, type: slack, webhook_url: '{slack}', rate: 1e10}}
   - {{name: crm, type: webhook, url: '{webhook}', secret: {secret}{crm}}}
 store: {{path: '{store}'{keep}}}
-http: {{listen: 'off'}}
+http: {{listen: '{listen}'}}
 routes: {routes}
 {extra}
 ",
@@ -143,6 +146,7 @@ routes: {routes}
             crm = self.crm,
             account = self.account,
             keep = self.store,
+            listen = self.listen,
             host = mail.ip(),
             port = mail.port(),
             slack = self.slack.url(),

@@ -6,6 +6,7 @@ mod cli;
 mod demo;
 mod example;
 mod harness;
+mod health;
 mod interop;
 mod layering;
 mod recordings;

@@ -301,7 +301,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
             "    type: email\n    follow_up: false\n    mask_numbers: false\n    max_age: null\n    content_type: application/json",
         )
         .replace("notify: mail", "notify: mail\n    hold: null\n    group: null\n    escalate: []");
-    let off = "schedules: null\nhealth: null\ncallback: null\npush: null\nsummaries: []\nstore: {url: null}\n\
+    let off = "schedules: null\ncallback: null\npush: null\nsummaries: []\nstore: {url: null}\n\
                delivery: {digest_over: null}\nhttp: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
@@ -312,7 +312,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
             "notify: mail",
             "notify: mail\n    when: {event: call.returned, outside: office, withheld: false}\n    hold: office\n    escalate: [{after: 15m}]",
         );
-    let on = "schedules: {}\nhealth: {}\ncallback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
+    let on = "schedules: {}\ncallback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\ndelivery: {digest_over: 20}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n\
               tests: [{given: {during: office}, expect: mail}]\n";
@@ -337,25 +337,23 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
       hint: remove it
     config.yaml:20:1: schedules: `schedules` is not supported by this version of ringback
       hint: remove it
-    config.yaml:21:1: health: `health` is not supported by this version of ringback
+    config.yaml:21:1: callback: `callback` is not supported by this version of ringback
       hint: remove it
-    config.yaml:22:1: callback: `callback` is not supported by this version of ringback
+    config.yaml:22:1: push: `push` is not supported by this version of ringback
       hint: remove it
-    config.yaml:23:1: push: `push` is not supported by this version of ringback
+    config.yaml:23:1: summaries: `summaries` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:1: summaries: `summaries` is not supported by this version of ringback
+    config.yaml:24:9: store.url: `url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:25:9: store.url: `url` is not supported by this version of ringback
+    config.yaml:25:12: delivery.digest_over: `digest_over` is not supported by this version of ringback
       hint: remove it
-    config.yaml:26:12: delivery.digest_over: `digest_over` is not supported by this version of ringback
+    config.yaml:26:8: http.public_url: `public_url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:27:8: http.public_url: `public_url` is not supported by this version of ringback
+    config.yaml:26:33: http.token: `token` is not supported by this version of ringback
       hint: remove it
-    config.yaml:27:33: http.token: `token` is not supported by this version of ringback
+    config.yaml:26:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
       hint: remove it
-    config.yaml:27:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:28:18: tests[0].given.during: `during` is not supported by this version of ringback
+    config.yaml:27:18: tests[0].given.during: `during` is not supported by this version of ringback
       hint: remove it
     ");
 }
