@@ -161,6 +161,10 @@ impl App {
                 Ok(Lane::new(settings, built, context.clone()))
             })
             .collect::<Result<_, StartError>>()?;
+        for name in config.health.notify.iter().filter(|name| recipients.iter().all(|one| one.name() != name.as_str()))
+        {
+            tracing::warn!(channel = name, "`health.notify` names a channel that is switched off: it is not told");
+        }
         let heartbeat = config.health.heartbeat_url.as_ref().map(|url| {
             let context =
                 heartbeat::Context { health: Arc::clone(&health), store: Arc::clone(&store), clock: clock.clone() };

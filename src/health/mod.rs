@@ -261,3 +261,6 @@ fn first_line(error: &StoreError) -> String {
 fn whole_seconds(duration: Duration) -> String {
     format_duration(Duration::from_secs(duration.as_secs()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -679,3 +679,24 @@ fn a_long_list_of_nonsense_is_answered_and_bounded() {
     assert!(!parsed(&items).unwrap_err().0.is_empty());
     assert_eq!(parsed(&format!("{}: 1\n", "k".repeat(1_000))).unwrap_err().0.len(), 4);
 }
+
+#[test]
+fn whom_health_tells_must_be_there_and_the_heartbeat_keeps_its_url_secret() {
+    let health = "health: {after: 1ms, notify: [mial, mail, mail], heartbeat_url: \"http://example.com/hunter2\"}\n";
+    insta::assert_snapshot!(told(&minimal_and(health)), @"
+    config.yaml:12:17: health.after: must be at least 10ms, found 1ms
+    config.yaml:12:31: health.notify[0]: there is no channel of this name
+      hint: did you mean `mail`?
+    config.yaml:12:43: health.notify[2]: this channel is named already
+      hint: remove one of the two
+    config.yaml:12:65: health.heartbeat_url: plain http is refused except to loopback
+      hint: whoever has the URL can beat in our place; use https
+    ");
+    let both = "health: {heartbeat_url: \"hunter2\", heartbeat_url_file: /nowhere/url, notfy: mail}\n";
+    insta::assert_snapshot!(told(&minimal_and(both)), @"
+    config.yaml:12:56: health.heartbeat_url_file: both `heartbeat_url` and `heartbeat_url_file` are given
+      hint: remove one of the two
+    config.yaml:12:70: health.notfy: unknown key
+      hint: did you mean `notify`?
+    ");
+}
