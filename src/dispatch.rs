@@ -96,6 +96,21 @@ pub struct Lane {
     next_turn: Duration,
 }
 
+/// What a lane knows of its receiver's patience: handed to the lane of the next configuration, which would else begin with
+/// what the receiver has just asked us not to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    paused_until: Duration,
+    refusals: u32,
+    next_turn: Duration,
+}
+
+/// A lane that claims nothing any more, and what it has under way.
+pub struct Retired {
+    lane: Lane,
+    work: UnderWay,
+}
+
 type Attempts = FuturesUnordered<Pin<Box<dyn Future<Output = (Claim, Outcome)> + Send>>>;
 type Settling = Pin<Box<dyn Future<Output = (Vec<Settled>, Result<(), StoreError>)> + Send>>;
 
@@ -133,13 +148,21 @@ impl Lane {
         }
     }
 
-    /// Delivers until `stop`, then lets attempts under way end for eight seconds and gives the others back.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Takes up the pace of the lane that served the same receiver before.
+    pub fn keep_pace(&mut self, pace: Pace) {
+        self.paused_until = pace.paused_until;
+        self.refusals = pace.refusals;
+        self.next_turn = pace.next_turn;
+        self.metrics.paused(self.paused_until > self.context.clock.tick());
+    }
+
+    /// Claims and delivers until `retired`. What is under way then is left to [`Retired::finish`].
+    pub async fn run(mut self, retired: CancellationToken) -> Retired {
         let mut work = UnderWay::default();
         let (Context { store, clock, .. }, name) = (self.context.clone(), self.settings.name.clone());
-        let mut stopped = pin!(stop.cancelled());
+        let mut stopped = pin!(retired.cancelled());
         let mut changed = store.changed(&name);
-        while !stop.is_cancelled() {
+        while !retired.is_cancelled() {
             let wake = self.fill(&mut work).await;
             // News of further deliveries is kept for a lane that has no hand free.
             let has_room = work.attempts.len() < self.settings.concurrency;
@@ -150,7 +173,9 @@ impl Lane {
                 () = clock.sleep_until(wake) => {}
             }
         }
-        self.finish(work).await;
+        // Its news, if it has any, is for the lane that follows.
+        drop(changed);
+        Retired { lane: self, work }
     }
 
     /// Delivers what is due now and returns when nothing is any more: for `once`.
@@ -386,22 +411,34 @@ impl Lane {
             State::Withdrawn { .. } => {}
         }
     }
+}
 
-    /// After the stop: what ends in time is settled, the rest is given back without being charged.
-    async fn finish(&mut self, mut work: UnderWay) {
-        let patience = tokio::time::sleep(STOP_PATIENCE);
-        tokio::pin!(patience);
+impl Retired {
+    /// For the lane that follows.
+    pub fn pace(&self) -> Pace {
+        let Lane { paused_until, refusals, next_turn, .. } = self.lane;
+        Pace { paused_until, refusals, next_turn }
+    }
+
+    /// Lets the attempts under way end, each within its own timeout, and settles them. After `stop`, that of the whole
+    /// process, they have eight seconds; what has not ended then is given back without being charged.
+    pub async fn finish(self, stop: CancellationToken) {
+        let Self { mut lane, mut work } = self;
+        let mut patience = pin!(async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_PATIENCE).await;
+        });
         while work.claims() > 0 {
             tokio::select! {
                 () = &mut patience => break,
-                () = self.turn(&mut work) => {}
+                () = lane.turn(&mut work) => {}
             }
         }
         if !work.held.is_empty() {
-            tracing::info!(channel = self.settings.name, deliveries = work.held.len(), "given back unfinished");
+            tracing::info!(channel = lane.settings.name, deliveries = work.held.len(), "given back unfinished");
             drop(work.attempts);
             // In memory only; a store that cannot do even that forgets its leases with this process.
-            let _ = self.context.store.release(&work.held, self.context.clock.moment()).await;
+            let _ = lane.context.store.release(&work.held, lane.context.clock.moment()).await;
         }
     }
 }

@@ -51,11 +51,6 @@ impl Recipient {
     pub fn new(name: String, locale: Locale, channel: Arc<dyn Channel>) -> Self {
         Self { name, locale, channel, not_before: Duration::ZERO, failing: false }
     }
-
-    /// The channel's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
 }
 
 /// Looks and tells.

@@ -24,7 +24,7 @@ use crate::private::{Mask, Secret};
 use crate::units::{OneOrManySchema, one_or_many};
 
 /// The keys of a channel of type `webhook`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Config {
     /// Where the request goes. May hold a token, so it is masked like a secret. Or `url_file`.
     pub url: Secret,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{self, StartError};
+use crate::app::{self, RunError, StartError};
 use crate::config::{self, Config};
 use crate::event::EventType;
 use crate::store::StoreError;
@@ -16,6 +16,7 @@ mod check;
 mod demo;
 mod messages;
 mod run;
+mod systemd;
 
 /// Tells the right people once, promptly, about missed calls and unheard voicemails of a Bulutsantralim cloud PBX.
 #[derive(Debug, Parser)]
@@ -98,6 +99,15 @@ impl From<StartError> for Failure {
     }
 }
 
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Start(error) => error.into(),
+            RunError::Panicked(_) | RunError::Store(_) => Self::Run(error.to_string()),
+        }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Run(error.to_string())
@@ -138,7 +148,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(args: &Args) -> Result<(), Failure> {
     match &args.command {
-        Command::Run => block_on(run::run(&load(args)?)),
+        Command::Run => block_on(run::run(&config_path(args)?)),
         Command::Once => block_on(run::once(&load(args)?)),
         Command::Check => check::check(&config_path(args)?, &environment),
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
@@ -153,7 +163,11 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    app::runtime().map_err(|error| Failure::Run(format!("cannot start: {error}")))?.block_on(work)
+    let runtime = app::runtime().map_err(|error| Failure::Run(format!("cannot start: {error}")))?;
+    let result = runtime.block_on(work);
+    // Looking up a name blocks a thread for as long as the resolver likes; the end of the process does not wait for it.
+    runtime.shutdown_background();
+    result
 }
 
 fn load(args: &Args) -> Result<Config, Failure> {
@@ -213,4 +227,21 @@ fn complain(what: &dyn std::fmt::Display) {
 #[expect(clippy::print_stdout, reason = "the one place that prints data")]
 fn say(what: &dyn std::fmt::Display) {
     println!("{what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lookup_that_hangs_does_not_hold_up_the_end() {
+        let (release, hangs) = std::sync::mpsc::channel::<()>();
+        let ended = block_on(async {
+            tokio::task::spawn_blocking(move || hangs.recv());
+            Ok(())
+        });
+        assert!(ended.is_ok());
+        // Only now may it end: the line above was reached while it hung.
+        drop(release);
+    }
 }

@@ -87,6 +87,13 @@ pub struct Watcher {
     failures: u32,
 }
 
+/// What a watcher has asked of the PBX lately: the vendor counts on over a reload.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    lists: Budget,
+    details: Budget,
+}
+
 /// Why a read ended early.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
@@ -130,8 +137,18 @@ impl Watcher {
         })
     }
 
-    /// Watches until `stop`. A step under way is dropped: what it has committed stands, the rest is read again.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Takes the requests of the watcher before it into its own account.
+    pub fn count_on(&mut self, asked: Asked) {
+        let Asked { lists, details } = asked;
+        self.budget = lists;
+        self.details = details;
+        self.budget.set_limit(self.settings.limit);
+        self.details.set_limit(self.settings.limit);
+    }
+
+    /// Watches until `stop`. A step under way is dropped: what it has committed stands, the rest is read again. A commit
+    /// under way may still be made when this has returned.
+    pub async fn run(mut self, stop: CancellationToken) -> Asked {
         let stopped = stop.clone();
         stopped
             .run_until_cancelled(async {
@@ -146,6 +163,7 @@ impl Watcher {
                 }
             })
             .await;
+        Asked { lists: self.budget, details: self.details }
     }
 
     /// Reads the newest window once, and of the rest what the budget allows without waiting. Returns whether the newest

@@ -14,7 +14,6 @@ use crate::cursor::Cursor;
 use crate::event::{DeliveryId, Event, EventId};
 use crate::heartbeat::{self, Heartbeat};
 use crate::outbox::{Claim, Delivery, Settled};
-use crate::private::Secret;
 use crate::sim::receiver::{HttpReceiver, Kind, Mode, Received};
 use crate::store::sled::SledStore;
 use crate::store::{Backlog, Batch, Source, StoreError};
@@ -195,8 +194,8 @@ async fn the_heart_does_not_beat_while_the_store_cannot_be_written() {
     let scene = Scene::new();
     let (health, store, clock) = (Arc::clone(&scene.health), scene.store.clone(), scene.clock.clone());
     let context = heartbeat::Context { health, store, clock };
-    let url = Secret::new(scene.receiver.url());
-    let mut heartbeat = Heartbeat::new(&url, crate::http::client(1).unwrap(), context).unwrap();
+    let url = scene.receiver.url().parse().unwrap();
+    let mut heartbeat = Heartbeat::new(url, crate::http::client(1).unwrap(), context);
     for (full, beats) in [(false, 1), (true, 1), (true, 1), (false, 2)] {
         scene.fill(full);
         heartbeat.beat().await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ringback::app::{App, Rest};
+use ringback::app::{App, ReloadError, Reloads, Rest};
 use ringback::clock::Clock;
 use ringback::config::{self, Config};
 use ringback::sim::pbx::{Endpoint, PbxOptions, PbxSim, Request, SimCall, SimVoicemail};
@@ -51,6 +51,7 @@ pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
     store: Arc<dyn Store>,
+    reloads: Reloads,
 }
 
 /// How long a test waits for what must come, in real time: a failure ends.
@@ -81,6 +82,11 @@ impl Running {
             }
         })
         .await;
+    }
+
+    /// Gives it another configuration, as SIGHUP does.
+    pub(crate) async fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        in_time(self.reloads.reload(config)).await
     }
 
     /// What is stored.
@@ -178,10 +184,15 @@ routes: {routes}
 
     /// A ringback that goes on running.
     pub(crate) async fn run(&self) -> Running {
-        let app = App::new(&self.config(), self.clock.clone()).await.unwrap();
+        self.run_with(&self.config()).await
+    }
+
+    pub(crate) async fn run_with(&self, config: &Config) -> Running {
+        let app = App::new(config, self.clock.clone()).await.unwrap();
         let (stop, store) = (CancellationToken::new(), app.store());
-        let stopped = stop.clone();
-        Running { stop, task: tokio::spawn(async move { app.run(stopped).await.unwrap() }), store }
+        let running = app.start(stop.clone()).await.unwrap();
+        let reloads = running.reloads();
+        Running { stop, task: tokio::spawn(async move { running.until_end().await.unwrap() }), store, reloads }
     }
 
     /// Returns when nothing moves any more until the clock does. World and ringback share the one thread of the test, so

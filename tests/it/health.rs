@@ -397,3 +397,22 @@ async fn a_scrape_shows_every_metric_of_the_contract_with_its_labels() {
     assert!(text.contains("ringback_outbox_deliveries{channel=\"crm\",state=\"dead\"} 1\n"), "{text}");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_reload_neither_repeats_what_was_told_nor_forgets_whom_to_tell_its_end() {
+    let mut office = office("mail");
+    office.once().await;
+    office.pbx.fault(Endpoint::Voicemails, Fault::Html500, FOR_EVER);
+    let running = office.run().await;
+    office.pass(&running, 15 * MINUTE, MINUTE).await;
+    assert_eq!(office.mail.received().len(), 1);
+    office.extra = "health: {after: 10m, notify: [mail, slack]}".to_owned();
+    running.reload(office.config()).await.unwrap();
+    office.pass(&running, 15 * MINUTE, MINUTE).await;
+    // Slack is new to it, and is told what holds.
+    assert_eq!((office.mail.received().len(), office.slack.accepted()), (1, 1));
+    office.pbx.clear_faults();
+    office.pass(&running, 10 * MINUTE, MINUTE).await;
+    assert_eq!((office.mail.received().len(), office.slack.accepted()), (2, 2));
+    running.stop().await;
+}

@@ -9,6 +9,7 @@ mod harness;
 mod health;
 mod interop;
 mod layering;
+mod life;
 mod recordings;
 mod secrets;
 mod told;

@@ -114,7 +114,7 @@ fn yes() -> bool {
 }
 
 /// The types of channels, by the key `type`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelKind {
     /// A mail by SMTP.
