@@ -4,12 +4,14 @@
 //! here, which the lints hold (clippy.toml).
 
 use std::error::Error as _;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, RequestBuilder, Response};
 
 use crate::outbox::FailureKind;
+use crate::tls;
 
 /// How every request names us.
 pub const USER_AGENT: &str = concat!("ringback/", env!("CARGO_PKG_VERSION"));
@@ -32,6 +34,21 @@ pub fn client(idle_connections: usize) -> Result<Client, HttpError> {
         .map_err(HttpError::from_reqwest)
 }
 
+/// A client that reaches one Unix socket only, whatever the URLs say.
+///
+/// # Errors
+/// When the TLS set-up of this machine cannot be used.
+#[expect(clippy::disallowed_methods, reason = "this file is the one maker of clients")]
+pub fn unix_client(socket: &Path) -> Result<Client, HttpError> {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .unix_socket(socket)
+        .build()
+        .map_err(HttpError::from_reqwest)
+}
+
 /// A request that brought no answer, in words without URLs.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{text}")]
@@ -49,17 +66,15 @@ impl HttpError {
         Self { kind: FailureKind::Timeout, text }
     }
 
+    #[expect(clippy::disallowed_types, reason = "this is where the URL is taken out of it")]
     fn from_reqwest(error: reqwest::Error) -> Self {
         let error = error.without_url();
+        if let Some(text) = tls::explain(&error) {
+            return Self { kind: FailureKind::Tls, text };
+        }
         let mut text = error.to_string();
-        let mut tls = false;
         let mut source = error.source();
         while let Some(cause) = source {
-            tls |= cause.is::<rustls::Error>();
-            // An io::Error shows its inner error only through get_ref.
-            if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-                tls |= inner.is::<rustls::Error>();
-            }
             let words = cause.to_string();
             if !text.ends_with(&words) {
                 text.push_str(": ");
@@ -69,8 +84,6 @@ impl HttpError {
         }
         let kind = if error.is_timeout() {
             FailureKind::Timeout
-        } else if tls {
-            FailureKind::Tls
         } else if error.is_builder() {
             FailureKind::Internal
         } else {

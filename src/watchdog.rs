@@ -150,6 +150,3 @@ impl Recipient {
         self.failing = true;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -119,8 +119,11 @@ fn record() -> Result<Vec<u8>> {
         created_at: now,
         due_at: now,
         attempts: 0,
+        digest_only: false,
         state: State::Pending,
+        insisted: false,
         last_failure: None,
+        waits_since: None,
     };
     let mut record = codec::encode(&event)?;
     record.extend(codec::encode(&delivery)?);

@@ -107,6 +107,7 @@ impl Parts {
         let sources: Vec<Source> = watchers.iter().map(|(source, _)| source.clone()).collect();
         let names: Vec<String> = lanes.iter().map(|(name, _)| name.clone()).collect();
         core.health.retain(&sources, &names);
+        core.channels.set(lanes.iter().map(|(name, _)| name.clone()));
         warn_of_parked(core, &lanes).await?;
         let paces = legacy.map(|legacy| legacy.paces_of_unchanged(config)).unwrap_or_default();
         let (watchdog, heartbeat) = (vigil::watchdog(plan, core), vigil::heartbeat(plan, core));
@@ -210,7 +211,7 @@ async fn serve(
     if let Some(before) = before
         && let Ok(pace) = before.await
     {
-        lane.keep_pace(pace);
+        lane.keep_pace(&pace);
     }
     let retired = lane.run(retire).await;
     // Nobody asks for it when the process stops.

@@ -15,10 +15,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::ops::Channels;
 use crate::outbox::State;
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
 
+mod control;
 mod front;
 mod generation;
 mod plan;
@@ -27,7 +29,7 @@ mod tasks;
 mod upkeep;
 mod vigil;
 
-pub use plan::{build_channel, lane_settings, renderer};
+pub use plan::{build_channel, lane_settings, pbx, renderer};
 pub use running::{ReloadError, Reloads, RunError, Running};
 
 /// Why ringback does not start.
@@ -67,6 +69,8 @@ struct Core {
     replaced: bool,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    /// What the current configuration delivers to.
+    channels: Channels,
     clock: Clock,
 }
 
@@ -102,6 +106,7 @@ impl App {
             store: Arc::new(store),
             metrics: Arc::default(),
             health: Arc::default(),
+            channels: Channels::default(),
             clock,
         };
         let parts = Parts::wire(&plan, &core, None).await?;
@@ -132,18 +137,27 @@ impl App {
     /// One poll of everything, then what is due is delivered.
     ///
     /// # Errors
-    /// When the store cannot be read at the end.
+    /// When the store cannot go on, or cannot be read at the end.
     pub async fn once(self) -> Result<Rest, StoreError> {
         let mut polls = JoinSet::new();
         for (_, mut watcher) in self.parts.watchers {
             polls.spawn(async move { watcher.once().await });
         }
-        let read = polls.join_all().await;
-        let mut lanes = JoinSet::new();
-        for (_, mut lane) in self.parts.lanes {
-            lanes.spawn(async move { lane.drain().await });
-        }
-        lanes.join_all().await;
+        let lanes = self.parts.lanes;
+        let work = async {
+            let read = polls.join_all().await;
+            let mut draining = JoinSet::new();
+            for (_, mut lane) in lanes {
+                draining.spawn(async move { lane.drain().await });
+            }
+            draining.join_all().await;
+            read
+        };
+        let read = tokio::select! {
+            read = work => read,
+            // The lanes would wait for it for ever.
+            error = self.core.store.failed() => return Err(error),
+        };
         let rest = self.core.store.list(&|delivery| matches!(delivery.state, State::Pending | State::Dead { .. }));
         let rest = rest.await?;
         let pending = rest.iter().filter(|delivery| delivery.state == State::Pending).count();

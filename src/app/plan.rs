@@ -104,6 +104,8 @@ pub fn lane_settings(config: &Config, channel: &config::Channel) -> dispatch::Se
         timeout: common.timeout.unwrap_or(config.delivery.timeout),
         concurrency: common.concurrency.unwrap_or(config.delivery.concurrency),
         rate: common.rate.or(default_rate),
+        digest_over: config.delivery.digest_over,
+        max_age: common.max_age,
     }
 }
 
@@ -144,7 +146,11 @@ fn enabled_routes(config: &Config) -> Vec<config::Route> {
     routes
 }
 
-fn pbx(account: &config::Account, client: reqwest::Client) -> Result<Arc<Pbx>, StartError> {
+/// The client of an account.
+///
+/// # Errors
+/// When a value that passed the configuration's checks cannot be used after all.
+pub fn pbx(account: &config::Account, client: reqwest::Client) -> Result<Arc<Pbx>, StartError> {
     let key = Secret::clone(&account.api_key);
     Pbx::new(client, &account.base_url, key, account.timeout)
         .map(Arc::new)

@@ -1,5 +1,7 @@
 //! A running ringback: it takes another configuration when it is given one, and stops as a whole.
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,9 @@ pub enum RunError {
     /// A part is gone. It would be missed silently: better to end, and be started again by the supervisor.
     #[error("{0} has panicked, which is a bug; everything else was stopped in order")]
     Panicked(String),
+    /// The store cannot go on in this process: every write would fail.
+    #[error("{0}")]
+    StoreLost(StoreError),
     /// A new configuration could not be begun with.
     #[error("the new configuration cannot be begun with: {0}")]
     Store(#[from] StoreError),
@@ -82,6 +87,7 @@ impl Running {
         let front = Front::open(plan.config.http.listen.as_deref(), &core, &mut tasks, &stop).await?;
         // Before a lane adds to them, or one that dies meanwhile would be counted twice.
         stop.run_until_cancelled(super::upkeep::count_dead(&core)).await;
+        super::control::open(&core, &mut tasks, &stop);
         let generation = Generation::start(plan.config, parts, &core, &mut tasks, &stop);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "ringback runs");
         let (sender, requests) = mpsc::channel(1);
@@ -109,6 +115,8 @@ impl Running {
     pub async fn until_end(mut self) -> Result<(), RunError> {
         let mut result = Ok(());
         let stop = self.stop.clone();
+        let store = Arc::clone(&self.core.store);
+        let mut lost = store.failed();
         loop {
             let trouble = tokio::select! {
                 ended = self.tasks.next_end() => match ended {
@@ -116,6 +124,7 @@ impl Running {
                     Some(Ok(())) => continue,
                     Some(Err(Panicked(part))) => RunError::Panicked(part),
                 },
+                error = &mut lost, if !stop.is_cancelled() => RunError::StoreLost(error),
                 Some(request) = self.requests.recv(), if !stop.is_cancelled() => {
                     // Boxed: it is large, and rare.
                     match stop.run_until_cancelled(Box::pin(self.reload(request))).await {

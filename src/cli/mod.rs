@@ -1,6 +1,6 @@
 //! The command line: one file per group of commands.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,10 +13,16 @@ use crate::event::EventType;
 use crate::store::StoreError;
 
 mod check;
+mod daemon;
 mod demo;
+mod listing;
 mod messages;
+mod online;
+mod outbox;
 mod run;
+mod store;
 mod systemd;
+mod table;
 
 /// Tells the right people once, promptly, about missed calls and unheard voicemails of a Bulutsantralim cloud PBX.
 #[derive(Debug, Parser)]
@@ -53,7 +59,11 @@ enum Command {
     /// One poll of everything, then deliver what is due: for cron. Exit code 3: something is still pending or dead
     Once,
     /// Validate configuration and templates, and run the configuration's tests
-    Check,
+    Check {
+        /// Also ask the PBX, the mail servers and the endpoints whether they accept us; sends no notification
+        #[arg(long)]
+        online: bool,
+    },
     /// Send a sample, marked as a test, and report each channel's outcome
     SendTest {
         /// Channels to try; all that are enabled when none is named
@@ -70,6 +80,15 @@ enum Command {
         #[arg(long, value_name = "TYPE", default_value = "call.missed")]
         event: EventType,
     },
+    /// The outbox: what is sent, waits, or was given up, while the daemon runs and when it does not
+    #[command(subcommand)]
+    Deliveries(outbox::DeliveriesCommand),
+    /// What was seen: missed calls and voicemails
+    #[command(subcommand)]
+    Events(outbox::EventsCommand),
+    /// Every row as JSON lines: backup, moving, compacting
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Everything on this machine: a simulated PBX, real receivers, the real pipeline between them
@@ -103,7 +122,7 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Start(error) => error.into(),
-            RunError::Panicked(_) | RunError::Store(_) => Self::Run(error.to_string()),
+            RunError::Panicked(_) | RunError::StoreLost(_) | RunError::Store(_) => Self::Run(error.to_string()),
         }
     }
 }
@@ -116,7 +135,8 @@ impl From<StoreError> for Failure {
 
 impl From<config::Problems> for Failure {
     fn from(problems: config::Problems) -> Self {
-        Self::Usage(problems.to_string())
+        let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+        Self::Usage(lines.join("\nerror: "))
     }
 }
 
@@ -150,9 +170,15 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Run => block_on(run::run(&config_path(args)?)),
         Command::Once => block_on(run::once(&load(args)?)),
-        Command::Check => check::check(&config_path(args)?, &environment),
+        Command::Check { online } => {
+            let config = check::check(&config_path(args)?, &environment)?;
+            if *online { block_on(online::ask(&config)) } else { Ok(()) }
+        }
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
         Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
+        Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
+        Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
+        Command::Store(command) => block_on(store::store(&load(args)?, command)),
         Command::Schema => check::schema(),
         Command::Demo(options) => {
             // no-color.org: set and not empty.
@@ -223,10 +249,13 @@ fn complain(what: &dyn std::fmt::Display) {
     eprintln!("error: {what}");
 }
 
-/// Data for whoever asked for it.
-#[expect(clippy::print_stdout, reason = "the one place that prints data")]
+/// Data for whoever asked for it. Who has stopped reading (`| head`) has what they wanted.
 fn say(what: &dyn std::fmt::Display) {
-    println!("{what}");
+    if let Err(error) = writeln!(std::io::stdout(), "{what}")
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        complain(&format!("stdout cannot be written: {error}"));
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use jiff::tz::TimeZoneDatabase;
 use url::{Host, Url};
 
 use super::problems::{Findings, did_you_mean};
-use super::shape::{Account, Config, DeliveryDefaults, Retry, Watch};
+use super::shape::{Account, Config, DeliveryDefaults, MissedCalls, Retry, Watch};
 use crate::retry;
 use crate::units::format_duration;
 
@@ -17,9 +17,13 @@ mod channels;
 mod health;
 mod routes;
 
+pub(crate) use routes::some_match_nothing;
+
 const DAY: Duration = Duration::from_secs(86_400);
 /// The PBX refuses a longer range in one request.
 const LONGEST_RANGE: Duration = Duration::from_secs(31 * 86_400);
+/// Why a `max_age` must not be that short.
+const TOO_YOUNG: &str = "what is older goes into a digest, and a call waits for `grace` first: every call would";
 /// Shorter waits and limits are slips of the unit.
 const SHORTEST: Duration = Duration::from_millis(10);
 
@@ -51,7 +55,9 @@ fn timezone(name: &str, findings: &mut Findings<'_>) {
         return;
     }
     let known: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
-    let hint = did_you_mean(name, known.iter().map(String::as_str));
+    // Of offsets, the nearest is another offset.
+    let offset = name.contains(|c: char| c.is_ascii_digit());
+    let hint = did_you_mean(name, known.iter().map(String::as_str)).filter(|_| !offset);
     let hint = hint.unwrap_or_else(|| "an IANA name, such as Europe/Istanbul".to_owned());
     findings.at("timezone", "there is no such time zone", Some(hint));
 }
@@ -67,6 +73,8 @@ fn accounts(accounts: &[Account], findings: &mut Findings<'_>) {
             findings.at(&path("api_key"), "must not be empty", hint);
         } else if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
             findings.at(&path("api_key"), "holds spaces or line breaks, which no key does", None);
+        } else if !key.is_ascii() {
+            findings.at(&path("api_key"), "holds letters that no key does", Some("copy it once more".to_owned()));
         }
         base_url(&path("base_url"), &account.base_url, findings);
         at_least(&path("timeout"), account.timeout, SHORTEST, findings);
@@ -131,11 +139,7 @@ fn watch(watch: &Watch, findings: &mut Findings<'_>) {
             findings.at(path, format!("must be at most 31d, found {}", format_duration(range)), hint);
         }
     }
-    let longer_than_grace_and_every = |found| {
-        let (grace, every) = (format_duration(calls.grace), format_duration(calls.every));
-        let found = format_duration(found);
-        format!("must be longer than `grace` ({grace}) and `every` ({every}) of missed_calls together, found {found}")
-    };
+    let longer_than_grace_and_every = |found| longer_than_grace_and_every(calls, found);
     if calls.lookback <= calls.grace + calls.every {
         let hint = "a call is read again until `grace` is over".to_owned();
         findings.at("watch.missed_calls.lookback", longer_than_grace_and_every(calls.lookback), Some(hint));
@@ -145,14 +149,23 @@ fn watch(watch: &Watch, findings: &mut Findings<'_>) {
         findings.at("watch.voicemails.lookback", message, None);
     }
     if watch.max_age <= calls.grace + calls.every {
-        let hint = "nothing older is announced, and a call waits for `grace` first: no call would ever be announced";
-        findings.at("watch.max_age", longer_than_grace_and_every(watch.max_age), Some(hint.to_owned()));
+        findings.at("watch.max_age", longer_than_grace_and_every(watch.max_age), Some(TOO_YOUNG.to_owned()));
     }
+}
+
+fn longer_than_grace_and_every(calls: &MissedCalls, found: Duration) -> String {
+    let (grace, every) = (format_duration(calls.grace), format_duration(calls.every));
+    let found = format_duration(found);
+    format!("must be longer than `grace` ({grace}) and `every` ({every}) of missed_calls together, found {found}")
 }
 
 fn delivery(delivery: &DeliveryDefaults, findings: &mut Findings<'_>) {
     at_least("delivery.timeout", delivery.timeout, SHORTEST, findings);
     concurrency("delivery.concurrency", delivery.concurrency, findings);
+    if delivery.digest_over == 0 {
+        let hint = "1 makes a digest of any two that are due at once; there is no way to have digests only";
+        findings.at("delivery.digest_over", "must be at least 1, found 0", Some(hint.to_owned()));
+    }
     retry("delivery.retry", &delivery.retry, &retry::Policy::default(), findings);
 }
 
@@ -214,7 +227,7 @@ fn names<'n>(section: &str, names: impl Iterator<Item = &'n str>, findings: &mut
         }
         if name.is_empty() {
             findings.at(&path, "must not be empty", None);
-        } else if name.chars().count() > 64 || !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
+        } else if !is_usable_name(name) {
             let hint = Some("at most 64 letters, digits, `-`, `_` and `.`".to_owned());
             findings.at(&path, "is not usable as a name", hint);
         } else if !seen.insert(name) {
@@ -223,13 +236,19 @@ fn names<'n>(section: &str, names: impl Iterator<Item = &'n str>, findings: &mut
     }
 }
 
+fn is_usable_name(name: &str) -> bool {
+    name.chars().count() <= 64 && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
+}
+
 /// A name that must be one of `known`; `what` is `channel` or `account`.
 fn known_name(path: &str, what: &str, name: &str, known: &[&str], findings: &mut Findings<'_>) {
     // That there is none at all is told elsewhere.
     if known.is_empty() || known.contains(&name) {
         return;
     }
-    let hint = did_you_mean(name, known.iter().copied());
-    let hint = hint.unwrap_or_else(|| format!("the {what}s are {}", known.join(", ")));
-    findings.at(path, format!("there is no {what} of this name"), Some(hint));
+    let hint = did_you_mean(name, known.iter().copied().filter(|name| is_usable_name(name)));
+    // One that is no name may be anything, a secret too.
+    let names: Vec<&str> = known.iter().copied().filter(|name| is_usable_name(name)).collect();
+    let hint = hint.or_else(|| (!names.is_empty()).then(|| format!("the {what}s are {}", names.join(", "))));
+    findings.at(path, format!("there is no {what} of this name"), hint);
 }

@@ -34,6 +34,9 @@ fn delivery(state: State, failure: Option<FailureKind>) -> Delivery {
         due_at: at,
         attempts: 1,
         state,
+        digest_only: false,
+        insisted: false,
+        waits_since: None,
         last_failure: failure.map(|kind| Failure::new(kind, "HTTP 500")),
     }
 }

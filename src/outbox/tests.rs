@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Called, Caller, Kind, Standing};
+use crate::event::{Called, Caller, Closed, Kind, Standing};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -30,6 +30,7 @@ fn claim() -> Claim {
         recording: false,
         seen_at: at(-5),
         standing: Standing::Announced { at: at(0) },
+        note: None,
     };
     let delivery = Delivery {
         id: DeliveryId::derive("main", EventType::CallMissed, "u1", "crm"),
@@ -42,8 +43,11 @@ fn claim() -> Claim {
         created_at: at(0),
         due_at: at(0),
         attempts: 0,
+        digest_only: false,
         state: State::Pending,
+        insisted: false,
         last_failure: None,
+        waits_since: None,
     };
     Claim { lease: 7, delivery, event }
 }
@@ -144,6 +148,38 @@ fn a_channel_that_stays_paused_past_the_deadline_gives_up_too() {
 fn a_withdrawn_delivery_keeps_its_attempts() {
     let Settled { lease, delivery } = withdraw(claim(), at(3));
     assert_eq!((lease, delivery.attempts, delivery.state), (7, 0, State::Withdrawn { at: at(3) }));
+}
+
+#[test]
+fn the_deliveries_of_a_digest_share_its_end_and_wait_as_long_as_the_one_that_was_tried_most() {
+    let settled = settle_together(vec![after(0), after(3)], &again(FailureKind::Timeout, None), at(9), &policy(), 0.5);
+    let due = at(9).checked_add(Duration::from_millis(78_125)).unwrap();
+    let rows: Vec<_> = settled.iter().map(|one| (one.delivery.attempts, one.delivery.due_at)).collect();
+    assert_eq!(rows, [(1, due), (4, due)]);
+    let settled = settle_together(vec![after(0), after(3)], &Outcome::Delivered, at(9), &policy(), 0.5);
+    assert!(settled.iter().all(|one| one.delivery.state == State::Delivered { at: at(9) }));
+}
+
+#[test]
+fn what_is_settled_need_not_be_told_but_our_own_listening_settles_nothing() {
+    let closed = |by, recording, tried: bool| {
+        let mut claim = claim();
+        claim.event.standing = Standing::Closed { at: at(5), by };
+        claim.event.recording = recording;
+        claim.delivery.last_failure = tried.then(|| failure(FailureKind::Timeout));
+        claim
+    };
+    let all =
+        [Closed::Returned, Closed::CallerReached, Closed::Answered, Closed::Voicemail, Closed::Heard, Closed::ByHand];
+    for by in all {
+        assert_eq!(settled_by(&closed(by, true, false), true), Some(by));
+        assert_eq!(settled_by(&closed(by, true, true), false), Some(by), "nobody asked for the audio");
+        assert_eq!(settled_by(&closed(by, false, true), true), Some(by), "there was none to ask for");
+        let after_an_attempt = settled_by(&closed(by, true, true), true);
+        assert_eq!(after_an_attempt, (by != Closed::Heard).then_some(by));
+    }
+    assert_eq!(settled_by(&closed(Closed::Expired, false, false), true), None);
+    assert_eq!(settled_by(&claim(), true), None);
 }
 
 #[test]
@@ -251,4 +287,47 @@ proptest! {
         };
         prop_assert_eq!(last, at(72 * 3600));
     }
+
+    #[test]
+    fn no_way_of_a_delivery_lowers_its_attempts_charges_a_pause_or_leaves_the_time_that_it_has(
+        sequence in prop::collection::vec((outcomes(), 0_i64..40_000, 0.0..1.0_f64), 1..60),
+        initial in 1_u64..4000, jitter in 0.0..=1.0_f64, days in 0_u64..10,
+    ) {
+        let give_up_after = secs(days * 86_400);
+        let policy = retry::Policy { initial: secs(initial), max: secs(4000), multiplier: 2.0, jitter, give_up_after };
+        let (mut row, mut now) = (claim().delivery, at(0));
+        let deadline = ahead(row.created_at, give_up_after);
+        for (outcome, late, draw) in sequence {
+            // Claimed when it is due, or later: the lane was busy or ringback was down.
+            now = ahead(now.max(row.due_at), secs(late.unsigned_abs()));
+            let before = row.clone();
+            let pauses = matches!(&outcome, Outcome::RetryAfter { failure, .. } if failure.kind.pauses_channel());
+            row = settle(Claim { delivery: row, ..claim() }, outcome, now, &policy, draw).delivery;
+            prop_assert_eq!(row.attempts, before.attempts + u32::from(!pauses));
+            if row.state != State::Pending {
+                prop_assert_eq!(row.due_at == before.due_at || row.due_at >= now, true);
+                break;
+            }
+            prop_assert!(now < deadline, "nothing is tried again after its deadline");
+            prop_assert!(now <= row.due_at && row.due_at <= deadline, "{:?}", row);
+            prop_assert!(!pauses || row.due_at == now, "it keeps its turn");
+        }
+    }
+}
+
+#[test]
+fn after_a_restart_under_a_clock_that_was_set_back_a_delivery_waits_no_longer_than_it_was_to_wait() {
+    let hour = 3600;
+    let created = claim().delivery;
+    let Settled { delivery: failed, .. } =
+        settle(claim(), again(FailureKind::Receiver, None), at(hour), &policy(), 0.5);
+    assert_eq!(failed.due_at, at(hour + 5));
+    // The clock is right, or further on: nothing changes.
+    for now in [at(0), at(hour), at(9 * hour)] {
+        assert_eq!(created.due_after_restart(now), at(0));
+    }
+    assert_eq!(failed.due_after_restart(at(hour + 1)), at(hour + 5));
+    // It was an hour ahead, when this was decided or tried.
+    assert_eq!(created.due_after_restart(at(-hour)), at(-hour));
+    assert_eq!(failed.due_after_restart(at(2)), at(7));
 }

@@ -10,8 +10,8 @@ use crate::event::Audio;
 use crate::number::{self, Parsed, printable};
 use crate::private::PersonName;
 
-/// Names are kept to this many characters.
-const NAME_CHARS: usize = 200;
+/// Names are kept to this many characters: no message shows more, and all fields together must fit into a stored row.
+const NAME_CHARS: usize = 100;
 /// Longer than any stamp, duration or word that is read here.
 const WORD_CHARS: usize = 64;
 
@@ -129,7 +129,7 @@ mod tests {
         let name = with(&json!("A\r\nBcc: x\u{0} \u{202e}gpj\u{2066}"), |row| row.name("x")).unwrap();
         assert_eq!(name.expose(), "A Bcc: x gpj");
         let name = with(&json!("😀".repeat(1000)), |row| row.name("x")).unwrap();
-        assert_eq!(name.expose().chars().count(), 200);
+        assert_eq!(name.expose().chars().count(), NAME_CHARS);
         let name = with(&json!(" S\u{327}ükrü "), |row| row.name("x")).unwrap();
         assert_eq!(name.expose(), "Şükrü");
     }

@@ -15,7 +15,7 @@ use crate::number::{self, fold_turkish};
 use crate::private::Secret;
 
 /// Ids are opaque: the vendor's own sample is no UUID. They are kept to this many characters.
-const UUID_CHARS: usize = 128;
+const UUID_CHARS: usize = 64;
 /// A minted URL is no longer than this, in bytes.
 const URL_BYTES: usize = 2048;
 
@@ -183,7 +183,9 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, PbxError> {
     match serde_json::from_str(text) {
         Ok(Value::Object(answer)) => Ok(answer),
         Ok(_) => Err(missing("object")),
-        Err(_) if text.trim_start().starts_with('<') => Err(garbled("expected JSON, found HTML")),
+        Err(_) if text.trim_start().starts_with('<') => {
+            Err(garbled("expected JSON, found an HTML page; hint: check `base_url`"))
+        }
         // serde_json's errors name the place and what it expected there, not what it found.
         Err(error) => Err(garbled(&format!("expected JSON: {error}"))),
     }

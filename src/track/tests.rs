@@ -105,12 +105,15 @@ fn a_call_that_was_returned_before_first_sight_is_remembered_as_returned() {
 }
 
 #[test]
-fn what_ended_before_the_first_start_or_too_long_ago_is_remembered_quietly() {
+fn what_ended_before_the_first_start_is_remembered_quietly_and_other_old_news_is_told_by_a_digest() {
     let ended = |second| Record { started_at: at(second - 20), ended_at: Some(at(second)), ..missed("u1") };
     assert_eq!(standing(see(None, &ended(-901), 0)), Standing::Quiet { why: Quiet::FirstRun });
     assert_eq!(standing(see(None, &ended(-900), 0)), Standing::Waiting);
-    assert_eq!(standing(see(None, &ended(0), 86_401)), Standing::Quiet { why: Quiet::MaxAge });
-    assert_eq!(standing(see(None, &ended(0), 86_400)), Standing::Waiting);
+    for (seen_at, old) in [(86_400, false), (86_401, true)] {
+        let event = see(None, &ended(0), seen_at).unwrap();
+        assert_eq!((event.standing, is_old_news(&event, &rules())), (Standing::Waiting, old));
+    }
+    assert_eq!(standing(see(None, &returned("u1"), 86_401)), Standing::Closed { at: at(86_401), by: Closed::Returned });
 }
 
 #[test]
@@ -360,6 +363,41 @@ proptest! {
         for one in &merged {
             let of = |record: &&Record| record.uuid == one.uuid;
             prop_assert_eq!(one.answered(), page.iter().filter(of).any(Record::answered));
+        }
+    }
+
+    #[test]
+    fn rows_of_a_known_call_end_in_the_same_state_in_any_order_and_however_often_they_come(
+        calls: bool, rows in prop::collection::vec((records(), messages()), 1..8),
+        order in prop::collection::vec(0_usize..8, 0..24),
+    ) {
+        let rows: Vec<Record> = rows.into_iter().map(|(call, message)| if calls { call } else { message }).collect();
+        let first = if calls { waiting() } else { see(None, &voicemail("u1"), 10).unwrap() };
+        let end = |rows: &mut dyn Iterator<Item = &Record>| {
+            rows.fold(first.clone(), |event, row| see(Some(&event), row, 20).unwrap_or(event))
+        };
+        let once = end(&mut rows.iter());
+        // Any order with any repetition, in which each comes at least once.
+        let jumbled = order.iter().map(|n| &rows[n % rows.len()]).chain(rows.iter().rev());
+        let again = end(&mut jumbled.collect::<Vec<_>>().into_iter());
+        prop_assert_eq!((once.id, once.is_open(), once.is_settled()), (again.id, again.is_open(), again.is_settled()));
+        prop_assert_eq!(once.is_settled(), rows.iter().any(|row| settled_by(row).is_some()));
+        if once.is_open() {
+            prop_assert_eq!((once.ended_at, once.duration), (again.ended_at, again.duration));
+        }
+        // What has ended does not change by a further round.
+        let settled = once.is_settled().then(|| end(&mut rows.iter().chain(&rows)));
+        prop_assert!(settled.is_none_or(|event| event == once));
+    }
+
+    #[test]
+    fn an_id_depends_on_account_kind_and_uuid_alone(record in prop_oneof![records(), messages()], now in -2000_i64..200_000) {
+        if let Some(event) = see(None, &record, now) {
+            prop_assert_eq!(event.id, EventId::derive("main", record.kind.first_event(), "u1"));
+            let other = observe(None, &Record { uuid: "u2".into(), ..record.clone() }, "main", at(-900), at(now), &rules());
+            prop_assert_ne!(other.unwrap().id, event.id);
+            let other = observe(None, &record, "other", at(-900), at(now), &rules());
+            prop_assert_ne!(other.unwrap().id, event.id);
         }
     }
 }

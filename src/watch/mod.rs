@@ -1,13 +1,13 @@
 //! The watcher: one loop for each source of each account, which reads the PBX and commits what it finds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::condition::PbxTrouble;
 use crate::cursor::Cursor;
 use crate::event::{Event, EventId, Standing};
@@ -30,6 +30,9 @@ use walk::Walk;
 
 /// The longest wait after a failure of the PBX: a missed call should not wait much longer than the outage.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
+
+/// The longest wait after the store could not take what was read.
+const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
 
 /// The longest wait after a refused key: a person must act, and a storm of requests would not help them.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(300);
@@ -119,10 +122,13 @@ impl Watcher {
             details: Budget::new(settings.limit),
             agenda: Agenda {
                 head: now.tick,
+                every: settings.every,
                 confirm: None,
                 follow_up: now.tick,
                 catch_up: now.tick,
                 gaps: false,
+                last_follow_up: now.tick,
+                last_catch_up: now.tick,
                 last_head: None,
                 not_before: Duration::ZERO,
             },
@@ -202,19 +208,18 @@ impl Watcher {
         self.open.values().filter(|event| event.standing == Standing::Waiting)
     }
 
+    /// What a person has closed need not be watched any more. The store keeps their word against news that was gathered
+    /// before it; this keeps the memory of what is open in step.
+    async fn forget_closed_by_hand(&mut self) -> Result<HashSet<EventId>, StoreError> {
+        let closed = self.context.store.closed_by_hand().await?;
+        self.open.retain(|id, _| !closed.contains(id));
+        Ok(closed)
+    }
+
     /// Does one step, and waits longer after each failure. Returns whether it went well.
     async fn take(&mut self, step: Step) -> bool {
         let started = self.context.clock.moment();
-        let result = match step {
-            Step::Head => {
-                self.agenda.last_head = Some(started.tick);
-                self.agenda.head = started.tick + self.settings.every;
-                self.head(started.at).await
-            }
-            Step::FollowUp => self.follow_up(started.at).await,
-            Step::CatchUp => self.catch_up(started.at).await,
-            Step::Wait(_) => Ok(()),
-        };
+        let result = self.step(step, started).await;
         if step == Step::Head {
             let took = self.context.clock.tick().saturating_sub(started.tick);
             self.context.metrics.poll(&self.source, outcome(&result), took, started.at);
@@ -245,6 +250,26 @@ impl Watcher {
         }
     }
 
+    async fn step(&mut self, step: Step, started: Moment) -> Result<(), Trouble> {
+        self.forget_closed_by_hand().await?;
+        match step {
+            Step::Head => {
+                self.agenda.last_head = Some(started.tick);
+                self.agenda.head = started.tick + self.settings.every;
+                self.head(started.at).await
+            }
+            Step::FollowUp => {
+                self.agenda.last_follow_up = started.tick;
+                self.follow_up(started.at).await
+            }
+            Step::CatchUp => {
+                self.agenda.last_catch_up = started.tick;
+                self.catch_up(started.at).await
+            }
+            Step::Wait(_) => Ok(()),
+        }
+    }
+
     fn back_off(&mut self, step: Step, trouble: &Trouble) {
         let now = self.context.clock.tick();
         self.failures = self.failures.saturating_add(1);
@@ -254,7 +279,9 @@ impl Watcher {
                 doubled.max(Duration::from_secs(60)).min(LONGEST_REFUSAL.max(self.settings.every))
             }
             Trouble::Pbx(PbxError::RateLimited { wait }) => rate_limit_wait(*wait),
-            Trouble::Pbx(_) | Trouble::Store(_) => doubled.min(LONGEST_BACKOFF.max(self.settings.every)),
+            // It costs nobody anything, and what waits here is told as soon as there is room.
+            Trouble::Store(_) => doubled.min(LONGEST_STORE_PAUSE.max(self.settings.every)),
+            Trouble::Pbx(_) => doubled.min(LONGEST_BACKOFF.max(self.settings.every)),
         };
         match (trouble, step) {
             (Trouble::Pbx(PbxError::RateLimited { .. }), _) => self.budget.exhaust(now + wait),
@@ -275,6 +302,8 @@ impl Watcher {
                 account, source, again_in, error = %trouble,
                 "the PBX refuses the API key: nothing is seen until it is mended; check `api_key` of this account"
             );
+        } else if let Trouble::Store(_) = trouble {
+            tracing::error!(account, source, again_in, error = %trouble, "what was read could not be stored; it is read again");
         } else {
             tracing::warn!(account, source, again_in, error = %trouble, "the PBX could not be read");
         }

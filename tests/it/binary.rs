@@ -25,12 +25,22 @@ pub(crate) struct Program {
     output: TempDir,
 }
 
+/// The built program, or another build of it: `$RINGBACK_BINARY`.
+#[expect(clippy::disallowed_methods, reason = "how the scripts of the long forms name the release build")]
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("RINGBACK_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_ringback").into(), PathBuf::from)
+}
+
 /// A command in `folder` with an environment of `PATH` and `variables` alone.
 pub(crate) fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Program {
+    start_as(Command::new(program()).args(arguments), folder, variables)
+}
+
+/// The same by a command of the test's own, which becomes the program.
+pub(crate) fn start_as(command: &mut Command, folder: &Path, variables: &[(&str, &str)]) -> Program {
     let output = TempDir::new().unwrap();
     let file = |name: &str| Stdio::from(File::create(output.path().join(name)).unwrap());
-    let child = Command::new(env!("CARGO_BIN_EXE_ringback"))
-        .args(arguments)
+    let child = command
         .current_dir(folder)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

@@ -10,6 +10,7 @@ use ringback::sim::receiver::{HttpReceiver, Kind, Mode};
 use ringback::sim::smtp::{Mail, SmtpFault, Stage};
 use serde_json::Value;
 
+use crate::disk::Disk;
 use crate::harness::{Office, WEBHOOK_SECRET, in_time};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -415,4 +416,62 @@ async fn a_reload_neither_repeats_what_was_told_nor_forgets_whom_to_tell_its_end
     office.pass(&running, 10 * MINUTE, MINUTE).await;
     assert_eq!((office.mail.received().len(), office.slack.accepted()), (2, 2));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_past_the_store_once_and_once_when_there_is_room_and_stops_the_heart() {
+    let mut office = Office::new();
+    let Some(disk) = Disk::in_memory(&office.folder.path().join("store"), 6144) else { return };
+    let monitor = HttpReceiver::start(office.clock.clone(), Kind::Plain).unwrap();
+    let url = monitor.url();
+    office.extra = format!("health: {{after: 10m, notify: [mail, slack, crm], heartbeat_url: '{url}'}}");
+    let running = office.run().await;
+    office.pass(&running, 2 * MINUTE, 10 * SECOND).await;
+    in_time(monitor.wait_for(2)).await;
+    disk.fill();
+    let beats = monitor.total();
+    office.pass(&running, 9 * MINUTE, 30 * SECOND).await;
+    assert_eq!(notices(&office), Vec::<Value>::new());
+    office.pass(&running, 20 * MINUTE, MINUTE).await;
+    let told = notices(&office);
+    assert_eq!((told.len(), &told[0]["data"]["condition"]), (1, &"store_unwritable".into()));
+    assert!(told[0]["data"]["reason"].as_str().unwrap().contains("No space left"), "{}", told[0]);
+    assert_eq!((office.mail.received().len(), office.slack.accepted(), monitor.total()), (1, 1, beats));
+    disk.make_room();
+    office.pass(&running, 10 * MINUTE, 30 * SECOND).await;
+    assert_eq!(notices(&office)[1]["type"], "health.recovered");
+    assert_eq!((office.mail.received().len(), office.slack.accepted()), (2, 2));
+    in_time(monitor.wait_for(beats + 1)).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_notice_is_tried_under_one_id_and_not_before_the_receiver_allows() {
+    let office = office("crm");
+    office.once().await;
+    office.pbx.fault(Endpoint::Voicemails, Fault::Html500, FOR_EVER);
+    let busy = vec![("Retry-After".to_owned(), "300".to_owned())];
+    office.webhook.push_mode(Mode::StatusWith(429, busy, String::new()), 1);
+    office.webhook.push_mode(Mode::Status(500), 2);
+    let running = office.run().await;
+    office.pass(&running, 30 * MINUTE, MINUTE).await;
+    running.stop().await;
+    let tries = office.webhook.received();
+    let after: Vec<u64> = tries.iter().map(|one| (one.at.tick.as_secs() - tries[0].at.tick.as_secs()) / 60).collect();
+    assert_eq!(after, [0, 5, 6, 7]);
+    for one in &tries {
+        assert_eq!((one.header("webhook-id"), &one.body), (tries[0].header("webhook-id"), &tries[0].body));
+    }
+}
+
+#[tokio::test]
+async fn a_notice_that_is_refused_for_good_is_not_repeated() {
+    let office = office("crm");
+    office.once().await;
+    office.pbx.fault(Endpoint::Voicemails, Fault::Html500, FOR_EVER);
+    office.webhook.set_mode(Mode::Status(404));
+    let running = office.run().await;
+    office.pass(&running, HOUR, MINUTE).await;
+    running.stop().await;
+    assert_eq!(office.webhook.total(), 1);
 }

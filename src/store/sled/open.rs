@@ -3,13 +3,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
-use super::journal::{self, Journal};
+use super::aside;
+use super::journal::{self, Journal, Unreadable};
+use super::panics;
+use super::room::{self, Room};
 use super::writer::{Shared, Writer, moved_up_to, put_rows};
 use super::{MOVED_KEY, PENDING, SledStore};
 use crate::clock::Moment;
@@ -40,53 +44,85 @@ const OWNER_FILE: &str = "owner";
 
 impl SledStore {
     /// Opens the store, or makes it (mode 0700). A damaged one is set aside under another name and a fresh one made in
-    /// its place; [`SledStore::replaces`] then says so.
+    /// its place; [`SledStore::replaces`] then says so. Blocks the thread for as long as it takes to read every row.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when another process has it, [`StoreError::Format`] when a newer version wrote it,
+    /// [`StoreError::Locked`] when another process has it, [`StoreError::Format`] when another version wrote it,
     /// [`StoreError::Failed`] when the folder cannot be used.
     pub fn open(path: &Path, now: Moment) -> Result<Self, StoreError> {
-        match Self::try_open(path, now, None) {
+        match Self::open_with_room(path, now, None) {
             Err(Opening::Damaged(cause)) => {
-                let aside = set_aside(path, now.at)?;
+                let aside = aside::set_aside(path, now.at)
+                    .map_err(|error| Opening::failed("be set aside, though it is damaged", &error).into_error(path))?;
                 tracing::error!(
-                    store = %path.display(), quarantined = %aside.display(), cause,
-                    "the store is damaged: it was set aside and a fresh one is used; what was pending in it is not sent, \
-                     and missed calls and voicemails that are still open may be announced again"
+                    store = %path.display(), set_aside = %aside.display(), cause,
+                    "the store is damaged: it was set aside and a fresh one is used; what was pending in it is not sent. \
+                     Missed calls and voicemails that are still open are announced (again) when they are younger than \
+                     `watch.max_age`, older ones are not"
                 );
-                Self::try_open(path, now, Some(&aside)).map_err(|opening| opening.into_error(path))
+                Self::open_with_room(path, now, Some(&aside)).map_err(|opening| opening.into_error(path))
             }
             other => other.map_err(|opening| opening.into_error(path)),
         }
     }
 
+    /// Opens a store that exists and is sound; nothing is made, nothing is set aside.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`]; also when there is no store, or a damaged one.
+    pub fn open_existing(path: &Path, now: Moment) -> Result<Self, StoreError> {
+        if !path.join(OWNER_FILE).exists() {
+            let opening = Opening::Failed("be opened", "there is none\nhint: it is the folder `store.path`".to_owned());
+            return Err(opening.into_error(path));
+        }
+        Self::open_with_room(path, now, None).map_err(|opening| opening.into_error(path))
+    }
+
+    /// Opening writes. When the disk is full, the room for that is what was kept for such a day.
+    fn open_with_room(path: &Path, now: Moment, replaced: Option<&Path>) -> Result<Self, Opening> {
+        match Self::try_open(path, now, replaced) {
+            Err(Opening::Full(..)) if room::release(path) => Self::try_open(path, now, replaced),
+            other => other,
+        }
+    }
+
     fn try_open(path: &Path, now: Moment, replaced: Option<&Path>) -> Result<Self, Opening> {
-        make_folder(path).map_err(|error| Opening::failed("make its folder", &error))?;
+        make_folder(path)?;
         let owner = path.join(OWNER_FILE);
         // sled panics on some damaged files, when it opens them or when it first reads a page. The closure owns nothing
         // that a panic could leave half done.
-        let contents = catch_unwind(AssertUnwindSafe(|| Contents::open(path, &owner, now, replaced)))
-            .unwrap_or_else(|_| Err(Opening::Damaged("the store library panicked on its files".to_owned())))?;
+        let contents = panics::caught(AssertUnwindSafe(|| Contents::open(path, &owner, now, replaced)))
+            .unwrap_or_else(|place| {
+                Err(Opening::Damaged(format!("the store library panicked on its files, at {place}")))
+            })?;
         let Contents { db, data, journal, index, replaces } = contents;
         File::create(owner)
             .and_then(|mut file| write!(file, "process {}", std::process::id()))
             .map_err(|error| Opening::failed("note its owner", &error))?;
         // The names of fresh files must be as durable as what is written into them.
         File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| Opening::failed("sync", &error))?;
+        let room = Room::keep(path);
         let shared = Arc::new(Shared {
             tree: (*db).clone(),
             overlay: Mutex::default(),
             index: Mutex::new(index),
             lanes: Mutex::default(),
+            closed: Mutex::default(),
         });
         let (writer, orders) = mpsc::channel();
-        let (moving, path) = (None, path.display().to_string());
-        let work = Writer { db, data, journal, moving, shared: Arc::clone(&shared), path: path.clone() };
+        let (moving, broken, path) = (None, None, path.display().to_string());
+        let work = Writer { db, data, journal, moving, shared: Arc::clone(&shared), path: path.clone(), room, broken };
+        let (ended, failure) = watch::channel(None);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || work.run(&orders))
+            .spawn(move || {
+                // Whoever runs on a store without a writer would only fail, one write after the other.
+                let end = catch_unwind(AssertUnwindSafe(|| work.run(&orders)))
+                    .unwrap_or_else(|_| Err("its writer panicked; this is a bug".to_owned()));
+                ended.send_replace(end.err());
+            })
             .map_err(|error| Opening::failed("start its writer", &error))?;
-        Ok(Self { path, shared, writer: Some((writer, thread)), replaces })
+        Ok(Self { path, shared, writer: Some((writer, thread)), failure, replaces })
     }
 }
 
@@ -113,6 +149,8 @@ impl Contents {
             .map_err(|error| Opening::failed("open its data file", &error))?;
         match read(&db, FORMAT_KEY)? {
             Some(found) if found == FORMAT.to_string() => {}
+            // Only one has been so far. A migration would be a function from the rows of `found` to those of `FORMAT`,
+            // called here, before anything else is read.
             Some(found) => return Err(Opening::Format(found)),
             // The owner is noted after the format is safe on the disk: this store has lost it, and all else.
             None if owner.exists() => return Err(Opening::Damaged("its data is gone".to_owned())),
@@ -122,7 +160,7 @@ impl Contents {
         for pair in db.iter() {
             pair.map_err(|error| Opening::of(&error, "be read"))?;
         }
-        let journal = replay(path, &db, &data)?;
+        let journal = replay(path, &db, &data, now.at)?;
         let index = load_index(&db, now)?;
         let replaces = read(&db, REPLACES_KEY)?;
         Ok(Self { db, data, journal, index, replaces })
@@ -153,22 +191,37 @@ fn begin(db: &sled::Db, data: &File, replaced: Option<&Path>) -> Result<(), Open
 }
 
 /// Moves what a process that died has left in its journals into sled, and begins a new journal.
-fn replay(path: &Path, db: &sled::Db, data: &File) -> Result<Journal, Opening> {
-    let failed = |error: &std::io::Error| match error.kind() {
-        std::io::ErrorKind::InvalidData => Opening::Damaged(format!("its journal: {error}")),
-        _ => Opening::failed("read its journal", error),
-    };
-    let files = journal::files(path).map_err(|error| failed(&error))?;
+fn replay(path: &Path, db: &sled::Db, data: &File, now: Timestamp) -> Result<Journal, Opening> {
+    let files = journal::files(path).map_err(|error| Opening::failed("list its journals", &error))?;
     let moved: u64 = read(db, MOVED_KEY)?.and_then(|number| number.parse().ok()).unwrap_or(0);
     if files.first().is_some_and(|(oldest, _)| moved + 1 < *oldest) {
         return Err(Opening::Damaged("its data file has lost what was acknowledged".to_owned()));
     }
-    for (_, file) in &files {
-        let (frames, behind) = journal::read(file).map_err(|error| failed(&error))?;
-        if behind > 0 {
-            tracing::warn!(journal = %file.display(), bytes = behind, "the last write was not finished, and not acknowledged");
+    for (at, (_, file)) in files.iter().enumerate() {
+        let found = journal::read(file).map_err(|error| match error {
+            Unreadable::Io(error) => Opening::failed("read its journal", &error),
+            Unreadable::Version(_) => Opening::Format(error.to_string()),
+            Unreadable::Foreign => Opening::Damaged(format!("{}: {error}", file.display())),
+        })?;
+        if found.damaged || (found.behind > 0 && at + 1 < files.len()) {
+            // A part of what came later may be in sled already: without the rest there would be holes.
+            if at + 1 < files.len() {
+                return Err(Opening::Damaged(format!("{} is damaged in the middle", file.display())));
+            }
+            let kept =
+                aside::keep_copy(file, now).map_err(|error| Opening::failed("keep a damaged journal", &error))?;
+            tracing::error!(
+                journal = %file.display(), kept = %kept.display(), bytes = found.behind,
+                "the journal is damaged in the middle: the store goes on from the state before. What was delivered since \
+                 then is sent again, under the same ids; what was seen since then is read from the PBX again"
+            );
+        } else if found.behind > 0 {
+            tracing::warn!(
+                journal = %file.display(), bytes = found.behind,
+                "the last write was not finished, and not acknowledged"
+            );
         }
-        for changes in frames {
+        for changes in found.frames {
             let rows: Vec<_> = changes.into_iter().map(|(key, value)| (key, value.map(Arc::from))).collect();
             put_rows(db, &rows).map_err(|error| Opening::of(&error, "be written"))?;
         }
@@ -196,7 +249,7 @@ fn load_index(tree: &sled::Tree, now: Moment) -> Result<Index, Opening> {
         let (_, row) = pair.map_err(|error| Opening::of(&error, "be read"))?;
         match decode::<Delivery>(&row) {
             Ok(mut delivery) => {
-                delivery.due_at = delivery.due_at.min(latest);
+                delivery.due_at = delivery.due_after_restart(now.at).min(latest);
                 index.put(&delivery, now);
             }
             Err(RowError::Version(version)) => return Err(Opening::Format(format!("row version {version}"))),
@@ -211,12 +264,17 @@ enum Opening {
     Locked(String),
     Damaged(String),
     Format(String),
+    Full(&'static str, String),
     Failed(&'static str, String),
 }
 
 impl Opening {
     fn failed(action: &'static str, error: &std::io::Error) -> Self {
-        Self::Failed(action, error.to_string())
+        if room::is_full(error) {
+            Self::Full(action, error.to_string())
+        } else {
+            Self::Failed(action, error.to_string())
+        }
     }
 
     /// Files that hold nonsense are damaged; files that cannot be had are not.
@@ -224,6 +282,7 @@ impl Opening {
         match error {
             sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => Self::Damaged(error.to_string()),
             sled::Error::Io(io) if is_nonsense(io) => Self::Damaged(error.to_string()),
+            sled::Error::Io(io) => Self::failed(action, io),
             _ => Self::Failed(action, error.to_string()),
         }
     }
@@ -236,13 +295,25 @@ impl Opening {
             Self::Format(found) => StoreError::Format { path, found, known: FORMAT },
             Self::Damaged(cause) => StoreError::Failed { path, action: "be opened", cause },
             Self::Failed(action, cause) => StoreError::Failed { path, action, cause },
+            Self::Full(action, cause) => {
+                let cause = format!("{cause}\nhint: make room on its disk; nothing that was stored is lost");
+                StoreError::Failed { path, action, cause }
+            }
         }
     }
 }
 
-fn make_folder(path: &Path) -> std::io::Result<()> {
+fn make_folder(path: &Path) -> Result<(), Opening> {
     use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    if path.exists() && !path.is_dir() {
+        let cause = "there is something else of that name\nhint: `store.path` is a folder of its own";
+        return Err(Opening::Failed("be opened", cause.to_owned()));
+    }
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| Opening::failed("make its folder", &error))
 }
 
 /// sled reports a held lock as an I/O error with these words.
@@ -254,16 +325,4 @@ fn is_lock(error: &std::io::Error) -> bool {
 fn is_nonsense(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
-}
-
-fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
-    let stamp = now.strftime("%Y%m%dT%H%M%SZ");
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = path.with_file_name(format!("{name}.broken-{stamp}"));
-    std::fs::rename(path, &aside).map_err(|error| StoreError::Failed {
-        path: path.display().to_string(),
-        action: "be set aside, though it is damaged",
-        cause: error.to_string(),
-    })?;
-    Ok(aside)
 }

@@ -87,6 +87,31 @@ fn a_store_of_a_later_format_is_left_alone() {
     assert!(set_aside(&folder).is_empty());
 }
 
+#[test]
+fn a_store_of_an_earlier_format_is_left_alone_and_says_how_to_bring_it_over() {
+    let folder = TempDir::new().unwrap();
+    drop(open(&folder).unwrap());
+    let db = raw(&folder);
+    db.insert("m/format", "0").unwrap();
+    drop(db);
+    let error = open(&folder).err().unwrap();
+    assert!(matches!(&error, StoreError::Format { found, known: 1, .. } if found == "0"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("store export") && text.contains("store import"), "{text}");
+    assert!(set_aside(&folder).is_empty());
+}
+
+#[test]
+fn a_journal_of_a_later_version_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    drop(open(&folder).unwrap());
+    let next = journal::files(&folder.path().join("store")).unwrap()[0].0 + 1;
+    fs::write(folder.path().join(format!("store/journal-{next}")), "ringjnl2 and more").unwrap();
+    let error = open(&folder).err().unwrap();
+    assert!(matches!(&error, StoreError::Format { found, .. } if found == "a journal of version 2"), "{error}");
+    assert!(set_aside(&folder).is_empty());
+}
+
 #[tokio::test]
 async fn a_row_of_a_later_version_is_left_alone() {
     let folder = filled().await;
@@ -199,6 +224,261 @@ async fn whatever_happened_to_its_files_a_store_opens_and_works() {
         let first: HashSet<_> = (0..whole).map(|n| delivery(&format!("c{n}"), "crm").id).collect();
         assert!(rows.iter().all(|row| first.contains(&row.id)), "{what}: a hole");
     }
+}
+
+#[tokio::test]
+async fn a_journal_that_is_damaged_in_the_middle_ends_before_the_damage() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).unwrap();
+    for n in 0..9 {
+        store.commit(batch([delivery(&format!("c{n}"), "crm")]), morning()).await.unwrap();
+    }
+    let copy = copy_of(&folder);
+    let (number, file) = journal::files(&copy.path().join("store")).unwrap().remove(0);
+    let bytes = fs::read(&file).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() / 2] ^= 1;
+    fs::write(&file, &damaged).unwrap();
+    let after = open(&copy).unwrap();
+    assert!(set_aside(&copy).is_empty(), "what is before the damage is sound");
+    let rows = after.list(&|_| true).await.unwrap();
+    assert_eq!(rows.len(), 4, "an earlier state, without holes");
+    let kept = copy.path().join(format!("store/journal-{number}.broken-20261122T050000Z"));
+    assert_eq!(fs::read(kept).unwrap(), damaged);
+    assert!(works(&after).await);
+    drop(after);
+    assert_eq!(open(&copy).unwrap().list(&|_| true).await.unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_journal_that_is_damaged_before_the_last_breaks_the_store() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).unwrap();
+    for n in 0..9 {
+        store.commit(batch([delivery(&format!("c{n}"), "crm")]), morning()).await.unwrap();
+    }
+    for damage in [|bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - 1), |bytes: &mut Vec<u8>| bytes[2000] ^= 1] {
+        let copy = copy_of(&folder);
+        let path = copy.path().join("store");
+        let (number, file) = journal::files(&path).unwrap().remove(0);
+        let mut bytes = fs::read(&file).unwrap();
+        damage(&mut bytes);
+        fs::write(&file, bytes).unwrap();
+        // As if it had been on its way into sled.
+        journal::Journal::create(&path, number + 1).unwrap();
+        let after = open(&copy).unwrap();
+        assert!(after.replaces().is_some(), "a part of it may be in sled already");
+        assert!(works(&after).await);
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_noticed() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).unwrap();
+    let failed = tokio::time::timeout(Duration::from_millis(20), Store::failed(&store));
+    assert!(failed.await.is_err(), "a store that works has not failed");
+    store.write(vec![Write::Panic], morning()).await.unwrap_err();
+    let error = Store::failed(&store).await.to_string();
+    assert!(error.contains("cannot go on: its writer panicked") && error.contains("hint: "), "{error}");
+    store.ping().await.unwrap_err();
+    drop(store);
+    assert!(works(&open(&folder).unwrap()).await, "another process goes on");
+}
+
+/// A store in an own file system of so many kB; `None`, loudly, where that cannot be had.
+#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+fn on_a_small_disk(kilobytes: u32) -> Option<SmallDisk> {
+    let folder = TempDir::new().unwrap();
+    let size = format!("size={kilobytes}k");
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).output();
+    match mounted {
+        Ok(output) if output.status.success() => Some(SmallDisk { folder }),
+        _ => {
+            eprintln!("SKIPPED: a tmpfs cannot be mounted here (needs root): what a full disk does is not tested");
+            None
+        }
+    }
+}
+
+struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    fn fill(&self) {
+        let mut file = fs::File::options().create(true).append(true).open(self.folder.path().join("fill")).unwrap();
+        let mut piece: &[u8] = &[7; 4096];
+        while !piece.is_empty() {
+            if std::io::Write::write_all(&mut file, piece).is_err() {
+                piece = &piece[..piece.len() / 2];
+            }
+        }
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.folder.path().join("fill")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(self.folder.path()).output();
+    }
+}
+
+fn delivered(claim: Claim) -> Settled {
+    let policy = crate::retry::Policy::default();
+    crate::outbox::settle(claim, crate::outbox::Outcome::Delivered, morning().at, &policy, 0.5)
+}
+
+#[tokio::test]
+async fn on_a_full_disk_nothing_new_is_taken_in_and_what_is_delivered_is_noted() {
+    let Some(disk) = on_a_small_disk(4096) else { return };
+    let store = open(&disk.folder).unwrap();
+    let rows = (0..300).map(|n| delivery(&format!("c{n}"), "crm"));
+    store.commit(batch(rows), morning()).await.unwrap();
+    disk.fill();
+    let mut error = None;
+    // What is left in the last block may take a few.
+    for n in 0..100 {
+        error = store.commit(batch([delivery(&format!("new {n}"), "crm")]), morning()).await.err();
+        if error.is_some() {
+            break;
+        }
+    }
+    let error = error.unwrap().to_string();
+    assert!(
+        error.contains("cannot be written: nothing new is taken in until there is room on the disk")
+            || error.contains("No space left"),
+        "{error}"
+    );
+    assert!(store.ping().await.unwrap_err().to_string().contains("No space left"));
+    let before = store.list(&|_| true).await.unwrap().len();
+    for _ in 0..10 {
+        let claims = store.claim_due("crm", 20, Duration::from_secs(60), morning()).await.unwrap();
+        assert_eq!(claims.len(), 20);
+        let settled: Vec<_> = claims.into_iter().map(delivered).collect();
+        store.settle(&settled, morning()).await.unwrap();
+    }
+    // A crash with the disk still full.
+    drop(store);
+    let store = open(&disk.folder).unwrap();
+    assert!(store.replaces().is_none(), "a full disk is no damage");
+    let rows = store.list(&|_| true).await.unwrap();
+    assert_eq!(rows.len(), before);
+    assert_eq!(rows.iter().filter(|row| row.state != State::Pending).count(), 200);
+    disk.make_room();
+    assert!(works(&store).await, "there is room again");
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_survives_a_disk_that_fills_up_at_any_moment() {
+    let Some(disk) = on_a_small_disk(6144) else { return };
+    let mut store = open(&disk.folder).unwrap();
+    let (mut acknowledged, mut done) = (HashSet::new(), HashSet::new());
+    let mut refused = 0;
+    for round in 0..60_u32 {
+        if round % 3 == 1 {
+            disk.fill();
+        }
+        for n in 0..40 {
+            let row = delivery(&format!("c{round} {n}"), "crm");
+            match store.commit(batch([row.clone()]), morning()).await {
+                Ok(()) => drop(acknowledged.insert(row.id)),
+                Err(_) => refused += 1,
+            }
+        }
+        let claims = store.claim_due("crm", 50, Duration::from_secs(1), morning()).await.unwrap();
+        let settled: Vec<_> = claims.into_iter().map(delivered).collect();
+        if store.settle(&settled, morning()).await.is_ok() {
+            done.extend(settled.iter().map(|settled| settled.delivery.id));
+        }
+        if round % 3 == 2 {
+            // Ends with all in sled where there is room, and with a journal where there is none.
+            if round % 2 == 0 {
+                drop(store);
+                disk.make_room();
+            } else {
+                disk.make_room();
+                drop(store);
+            }
+            store = open(&disk.folder).unwrap();
+            assert_eq!(store.replaces(), None, "round {round}");
+            let rows = store.list(&|_| true).await.unwrap();
+            let there: HashSet<_> = rows.iter().map(|row| row.id).collect();
+            assert!(acknowledged.iter().all(|id| there.contains(id)), "round {round}: lost");
+            let finished: HashSet<_> =
+                rows.iter().filter(|row| row.state != State::Pending).map(|row| row.id).collect();
+            assert!(done.iter().all(|id| finished.contains(id)), "round {round}: would be told twice");
+            store.prune(crate::cursor::ahead(morning().at, Duration::from_secs(60))).await.unwrap();
+            acknowledged.retain(|id| !finished.contains(id));
+            done.clear();
+        }
+    }
+    assert!(refused > 100 && acknowledged.len() < 1000, "{refused} {}", acknowledged.len());
+}
+
+#[tokio::test]
+async fn a_store_whose_folder_is_a_mount_is_set_aside_within_it() {
+    let Some(disk) = on_a_small_disk(16_384) else { return };
+    let path = disk.folder.path();
+    let store = SledStore::open(path, morning()).unwrap();
+    assert!(works(&store).await);
+    drop(store);
+    fs::write(path.join("db"), "not a store").unwrap();
+    let store = SledStore::open(path, morning()).unwrap();
+    let aside = PathBuf::from(store.replaces().unwrap());
+    assert!(aside.starts_with(path) && aside.join("db").exists());
+    assert!(works(&store).await);
+}
+
+#[test]
+fn what_is_no_folder_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("store");
+    fs::write(&path, "a letter").unwrap();
+    let error = open(&folder).err().unwrap().to_string();
+    assert!(error.contains("there is something else of that name") && error.contains("hint: "), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), b"a letter");
+}
+
+#[tokio::test]
+async fn every_row_goes_through_an_export_and_its_import() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).unwrap();
+    let source = Source { account: "ev/iş".to_owned(), kind: crate::event::Kind::Voicemail };
+    let cursor = Cursor::first(morning().at, Duration::from_secs(60));
+    let mut rows = batch(["c1", "c2", "c3"].map(|uuid| delivery(uuid, "crm")));
+    rows.cursor = Some((source.clone(), cursor.clone()));
+    store.commit(rows, morning()).await.unwrap();
+    let claim = store.claim_due("crm", 1, Duration::from_secs(60), morning()).await.unwrap().pop().unwrap();
+    store.settle(&[delivered(claim)], morning()).await.unwrap();
+    let (exported, unreadable) = store.all_rows().unwrap();
+    assert_eq!((exported.len(), unreadable), (7, 0));
+    let other = TempDir::new().unwrap();
+    let second = open(&other).unwrap();
+    second.fill(&exported, morning()).await.unwrap();
+    assert!(second.fill(&exported, morning()).await.unwrap_err().to_string().contains("it has rows already"));
+    drop(second);
+    let second = open(&other).unwrap();
+    assert_eq!(second.all_rows().unwrap().0, exported);
+    assert_eq!(second.cursor(&source).await.unwrap(), Some(cursor));
+    assert_eq!(second.claim_due("crm", 10, Duration::from_secs(1), morning()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_export_makes_no_store_and_sets_none_aside() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("store");
+    let error = SledStore::open_existing(&path, morning()).err().unwrap().to_string();
+    assert!(error.contains("there is none") && !path.exists(), "{error}");
+    drop(open(&folder).unwrap());
+    fs::write(path.join("db"), "not a store").unwrap();
+    SledStore::open_existing(&path, morning()).err().unwrap();
+    assert!(set_aside(&folder).is_empty());
 }
 
 fn copy(from: &Path, to: &Path) {

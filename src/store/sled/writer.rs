@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::journal::{Change, Journal};
 use super::overlay::{Overlay, Value};
+use super::room::{Room, is_full};
 use super::{CLOSED_EVENT, FINISHED, MOVED_KEY, OPEN_EVENT, PENDING, key, lock};
 use crate::clock::Moment;
 use crate::event::{DeliveryId, EventId};
@@ -25,14 +27,31 @@ pub(super) struct Order {
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
 }
 
+impl Order {
+    /// Whether it brings what nobody has been told of; what was told must be written down as long as anything can be.
+    fn is_news(&self) -> bool {
+        self.writes.iter().any(|write| !matches!(write, Write::Settled(..) | Write::Remove(_) | Write::Drop(..)))
+    }
+}
+
 /// A change of the rows and of what the index knows of them.
 pub(super) enum Write {
     Put(Vec<u8>, Vec<u8>),
     Event(EventId, bool, Vec<u8>),
     NewDelivery(Delivery, Vec<u8>),
     Settled(Settled, Vec<u8>),
-    Revive(Delivery, Vec<u8>),
+    Revive(Seen, Delivery, Vec<u8>),
+    Drop(Seen, Delivery),
+    Close(EventId, Vec<u8>),
     Remove(Vec<u8>),
+    #[cfg(test)]
+    Panic,
+}
+
+/// A row that is changed only if it is still as its reader saw it.
+pub(super) struct Seen {
+    pub(super) key: Vec<u8>,
+    pub(super) row: Vec<u8>,
 }
 
 /// What the writer thread and the callers both see.
@@ -41,6 +60,8 @@ pub(super) struct Shared {
     pub(super) overlay: Mutex<Overlay>,
     pub(super) index: Mutex<Index>,
     pub(super) lanes: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Events that a person has closed since the store was opened: older news of them must not open them again.
+    pub(super) closed: Mutex<HashSet<EventId>>,
 }
 
 impl Shared {
@@ -88,6 +109,9 @@ pub(super) struct Writer {
     pub(super) moving: Option<Moving>,
     pub(super) shared: Arc<Shared>,
     pub(super) path: String,
+    pub(super) room: Room,
+    /// Why sled has failed: it does not recover, only another process can open its files again.
+    pub(super) broken: Option<String>,
 }
 
 /// A journal on its way into sled.
@@ -108,12 +132,18 @@ const SLICE: usize = 64;
 /// Past this the journal is moved also while there is work: its rows are in memory.
 const MOST_BYTES: usize = 8 << 20;
 
-/// After sled has failed.
-const SLED_PAUSE: Duration = Duration::from_secs(30);
+/// Past this nothing new is written, and past twice this nothing at all: sled has not taken anything for long.
+const MOST_JOURNAL: u64 = 64 << 20;
+
+/// After a journal could not be begun or removed.
+const MOVE_PAUSE: Duration = Duration::from_secs(30);
 
 impl Writer {
     /// Ends when the store is dropped, with everything in sled.
-    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+    ///
+    /// # Errors
+    /// Why it cannot go on in this process, though another one might.
+    pub(super) fn run(mut self, orders: &Receiver<Order>) -> Result<(), String> {
         let mut wait = IDLE;
         loop {
             match orders.recv_timeout(wait) {
@@ -129,53 +159,114 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            // While the disk is full another process could not open it either.
+            if let Some(cause) = &self.broken
+                && self.room.look(lock(&self.shared.overlay).bytes())
+            {
+                return Err(cause.clone());
+            }
             wait = self.move_logged();
         }
         while self.move_slice().is_ok_and(|more| more) {}
+        Ok(())
     }
 
     /// Moves a slice into sled and returns how long to wait before the next.
     fn move_logged(&mut self) -> Duration {
+        let was_broken = self.broken.is_some();
         match self.move_slice() {
             Ok(true) => Duration::ZERO,
             Ok(false) => IDLE,
             Err(cause) => {
-                tracing::error!(
-                    store = self.path,
-                    cause,
-                    "the journal cannot be moved into the store; nothing is lost, but it grows until it can"
-                );
-                SLED_PAUSE
+                if !was_broken {
+                    tracing::error!(
+                        store = self.path,
+                        cause,
+                        "the journal cannot be moved into the store; nothing is lost, but it grows until it can"
+                    );
+                }
+                // Nothing is to be waited for but room, to end in.
+                if self.broken.is_some() { IDLE } else { MOVE_PAUSE }
             }
         }
     }
 
-    fn serve(&mut self, group: Vec<Order>) {
-        let result = self.append(&group).map_err(|cause| StoreError::Failed {
-            path: self.path.clone(),
-            action: "be written",
-            cause,
-        });
+    fn serve(&mut self, mut group: Vec<Order>) {
+        if group.iter().any(Order::is_news)
+            && let Some(cause) = self.refusal()
+        {
+            group = self.refuse_news(group, &cause);
+        }
+        let mut result = self.append(&group);
+        if let Err(error) = &result
+            && is_full(error)
+            && self.room.give_up(error)
+        {
+            group = self.refuse_news(group, &error.to_string());
+            result = self.append(&group);
+        }
         if result.is_ok() {
             self.publish(&group);
         }
+        let result = result.map_err(|error| self.failed(&error.to_string()));
         for order in group {
             // A caller that has gone away needs no answer.
             let _ = order.done.send(result.clone());
         }
     }
 
+    /// Why nothing new can be taken in.
+    fn refusal(&mut self) -> Option<String> {
+        if let Some(cause) = &self.broken {
+            return Some(format!("its data file has failed: {cause}"));
+        }
+        if self.room.short().is_some() {
+            self.room.look(lock(&self.shared.overlay).bytes());
+        }
+        if self.journal.length() > MOST_JOURNAL {
+            // Whoever brings so much waits for it.
+            while self.move_slice().is_ok_and(|more| more) {}
+        }
+        match self.room.short() {
+            Some(cause) => Some(format!("nothing new is taken in until there is room on the disk: {cause}")),
+            None if self.journal.length() > MOST_JOURNAL => {
+                Some(format!("its journal has grown to {} MiB", self.journal.length() >> 20))
+            }
+            None => None,
+        }
+    }
+
+    /// Answers what is new, and returns the rest.
+    fn refuse_news(&self, group: Vec<Order>, cause: &str) -> Vec<Order> {
+        let (news, rest): (Vec<_>, Vec<_>) = group.into_iter().partition(Order::is_news);
+        for order in news {
+            let _ = order.done.send(Err(self.failed(cause)));
+        }
+        rest
+    }
+
+    fn failed(&self, cause: &str) -> StoreError {
+        StoreError::Failed { path: self.path.clone(), action: "be written", cause: cause.to_owned() }
+    }
+
     /// One frame and one sync for all of `group`; readers see it from then on.
-    fn append(&mut self, group: &[Order]) -> Result<(), String> {
+    fn append(&mut self, group: &[Order]) -> io::Result<()> {
+        if self.journal.length() > 2 * MOST_JOURNAL {
+            return Err(io::Error::other("its journal is full, since nothing can be moved into its data file"));
+        }
         let mut changes = Vec::new();
-        let mut fresh = HashSet::new();
+        let (mut fresh, mut closed) = (HashSet::new(), lock(&self.shared.closed).clone());
         {
             let index = lock(&self.shared.index);
             for write in group.iter().flat_map(|order| &order.writes) {
-                self.add(write, &index, &mut fresh, &mut changes).map_err(|error| error.to_string())?;
+                self.add(write, &index, &mut fresh, &mut closed, &mut changes).map_err(io::Error::other)?;
             }
         }
-        self.journal.append(&changes).map_err(|error| error.to_string())?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.journal.append(&changes)?;
+        *lock(&self.shared.closed) = closed;
         let mut overlay = lock(&self.shared.overlay);
         for (key, value) in changes {
             overlay.put(key, value.map(Arc::from));
@@ -183,17 +274,20 @@ impl Writer {
         Ok(())
     }
 
-    /// `fresh` are the deliveries that are new with this group.
+    /// `fresh` are the deliveries that are new with this group, `closed` the events that were closed by hand.
     fn add(
         &self,
         write: &Write,
         index: &Index,
         fresh: &mut HashSet<DeliveryId>,
+        closed: &mut HashSet<EventId>,
         changes: &mut Vec<Change>,
     ) -> Result<(), sled::Error> {
         match write {
             Write::Put(key, row) => changes.push((key.clone(), Some(row.clone()))),
             Write::Remove(key) => changes.push((key.clone(), None)),
+            // Its writer has not heard yet that a person has closed it.
+            Write::Event(id, ..) if closed.contains(id) => {}
             Write::Event(id, open, row) => {
                 let (now_in, no_more_in) = if *open { (OPEN_EVENT, CLOSED_EVENT) } else { (CLOSED_EVENT, OPEN_EVENT) };
                 // Not looked up: an earlier call of the same group may be what puts it there.
@@ -218,12 +312,32 @@ impl Writer {
                     }
                 }
             }
-            Write::Revive(delivery, row) => {
-                changes.push((key(FINISHED, delivery.id.bytes()), None));
-                changes.push((key(PENDING, delivery.id.bytes()), Some(row.clone())));
+            Write::Revive(seen, delivery, row) => {
+                if index.is_free(&delivery.channel, delivery.id) && self.is_as(seen, changes)? {
+                    changes.push((seen.key.clone(), None));
+                    changes.push((key(PENDING, delivery.id.bytes()), Some(row.clone())));
+                }
             }
+            Write::Drop(seen, _) => {
+                if self.is_as(seen, changes)? {
+                    changes.push((seen.key.clone(), None));
+                }
+            }
+            Write::Close(id, row) => {
+                closed.insert(*id);
+                changes.push((key(OPEN_EVENT, id.bytes()), None));
+                changes.push((key(CLOSED_EVENT, id.bytes()), Some(row.clone())));
+            }
+            #[cfg(test)]
+            Write::Panic => panic!("a test wants to know what happens then"),
         }
         Ok(())
+    }
+
+    /// Whether a row has not been changed since, neither before this group nor by it.
+    fn is_as(&self, seen: &Seen, changes: &[Change]) -> Result<bool, sled::Error> {
+        let changed = changes.iter().any(|(key, _)| *key == seen.key);
+        Ok(!changed && self.shared.get(&seen.key)?.is_some_and(|row| *row == *seen.row))
     }
 
     /// What is durable now may be claimed.
@@ -240,7 +354,21 @@ impl Writer {
                         }
                         delivery
                     }
-                    Write::Revive(delivery, _) => delivery,
+                    Write::Revive(_, delivery, row) => {
+                        // Claimed meanwhile, or not written at all: it is as its holder leaves it.
+                        let key = key(PENDING, delivery.id.bytes());
+                        let written = self.is_now(&key, Some(row));
+                        if !written || !index.is_free(&delivery.channel, delivery.id) {
+                            continue;
+                        }
+                        delivery
+                    }
+                    Write::Drop(seen, delivery) => {
+                        if seen.key.starts_with(PENDING) && self.is_now(&seen.key, None) {
+                            index.remove(&delivery.channel, delivery.id);
+                        }
+                        continue;
+                    }
                     Write::Settled(settled, _) => {
                         let delivery = &settled.delivery;
                         if !index.holds(&delivery.channel, delivery.id, settled.lease) {
@@ -266,6 +394,11 @@ impl Writer {
         }
     }
 
+    /// Whether this group has left a row as this.
+    fn is_now(&self, key: &[u8], row: Option<&[u8]>) -> bool {
+        lock(&self.shared.overlay).get(key).is_some_and(|value| value.as_deref() == row)
+    }
+
     /// Whether this group has made it pending: then its row is in the overlay.
     fn is_pending(&self, id: DeliveryId) -> bool {
         matches!(lock(&self.shared.overlay).get(&key(PENDING, id.bytes())), Some(Some(_)))
@@ -274,8 +407,13 @@ impl Writer {
     /// Writes some rows of the journal into sled, and begins a new journal when none is on its way. Returns whether
     /// there is more to do. A journal is removed only when sled's file is synced; what is written twice is the same.
     fn move_slice(&mut self) -> Result<bool, String> {
+        if let Some(cause) = &self.broken {
+            return Err(cause.clone());
+        }
         let Some(moving) = &mut self.moving else {
-            if lock(&self.shared.overlay).is_unchanged() {
+            let waiting = lock(&self.shared.overlay).bytes();
+            // Said by the room itself.
+            if lock(&self.shared.overlay).is_unchanged() || !self.room.look(waiting) {
                 return Ok(false);
             }
             let next = self.journal.next().map_err(|error| error.to_string())?;
@@ -287,13 +425,21 @@ impl Writer {
             return Ok(true);
         };
         let rest = moving.rows.len().saturating_sub(SLICE);
-        put_rows(&self.shared.tree, &moving.rows[rest..]).map_err(|error| error.to_string())?;
+        let mut moved = put_rows(&self.shared.tree, &moving.rows[rest..]).map_err(|error| error.to_string());
+        if moved.is_ok() && rest == 0 {
+            moved = self.db.flush().map_err(|error| error.to_string()).and_then(|_| {
+                // After a failed sync the next one succeeds, whatever has become of the data.
+                self.data.sync_all().map_err(|error| error.to_string())
+            });
+        }
+        if let Err(cause) = moved {
+            self.broken = Some(cause.clone());
+            return Err(cause);
+        }
         moving.rows.truncate(rest);
         if rest > 0 {
             return Ok(true);
         }
-        self.db.flush().map_err(|error| error.to_string())?;
-        self.data.sync_all().map_err(|error| error.to_string())?;
         moving.journal.remove().map_err(|error| error.to_string())?;
         self.moving = None;
         lock(&self.shared.overlay).forget();
