@@ -99,6 +99,7 @@ impl Parts {
             core.health.expect_lane(settings.name.clone());
             lanes.push((settings.name.clone(), Lane::new(settings.clone(), Arc::clone(channel), context.clone())));
         }
+        core.channels.set(lanes.iter().map(|(name, _)| name.clone()));
         warn_of_parked(core, &lanes).await?;
         let paces = legacy.map(|legacy| legacy.paces_of_unchanged(config)).unwrap_or_default();
         Ok(Self { watchers, lanes, recordings, paces })
@@ -197,7 +198,7 @@ async fn serve(
     if let Some(before) = before
         && let Ok(pace) = before.await
     {
-        lane.keep_pace(pace);
+        lane.keep_pace(&pace);
     }
     let retired = lane.run(retire).await;
     // Nobody asks for it when the process stops.

@@ -15,10 +15,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::ops::Channels;
 use crate::outbox::State;
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
 
+mod control;
 mod front;
 mod generation;
 mod plan;
@@ -66,6 +68,8 @@ struct Core {
     replaced: bool,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    /// What the current configuration delivers to.
+    channels: Channels,
     clock: Clock,
 }
 
@@ -101,6 +105,7 @@ impl App {
             store: Arc::new(store),
             metrics: Arc::default(),
             health: Arc::default(),
+            channels: Channels::default(),
             clock,
         };
         let parts = Parts::wire(&plan, &core, None).await?;
@@ -150,7 +155,7 @@ impl App {
         let read = tokio::select! {
             read = work => read,
             // The lanes would wait for it for ever.
-            error = self.core.store.failed() => return Err(error),
+            error = self.core.store.lost() => return Err(error),
         };
         let rest = self.core.store.list(&|delivery| matches!(delivery.state, State::Pending | State::Dead { .. }));
         let rest = rest.await?;

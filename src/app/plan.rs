@@ -95,6 +95,8 @@ pub fn lane_settings(config: &Config, channel: &config::Channel) -> dispatch::Se
         timeout: common.timeout.unwrap_or(config.delivery.timeout),
         concurrency: common.concurrency.unwrap_or(config.delivery.concurrency),
         rate: common.rate.or(default_rate),
+        digest_over: config.delivery.digest_over,
+        max_age: common.max_age,
     }
 }
 

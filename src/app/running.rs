@@ -85,6 +85,7 @@ impl Running {
     ) -> Result<Self, StartError> {
         let mut tasks = Tasks::default();
         let front = Front::open(plan.config.http.listen.as_deref(), &core, &mut tasks, &stop).await?;
+        super::control::open(&core, &mut tasks, &stop);
         let generation = Generation::start(plan.config, parts, &core, &mut tasks, &stop);
         let (counted, stopped) = (super::upkeep::count_dead(core.clone()), stop.clone());
         tasks.add("the housekeeping of the store", async move {
@@ -117,7 +118,7 @@ impl Running {
         let mut result = Ok(());
         let stop = self.stop.clone();
         let store = Arc::clone(&self.core.store);
-        let mut lost = store.failed();
+        let mut lost = store.lost();
         loop {
             let trouble = tokio::select! {
                 ended = self.tasks.next_end() => match ended {

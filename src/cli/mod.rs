@@ -1,6 +1,6 @@
 //! The command line: one file per group of commands.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,11 +13,15 @@ use crate::event::EventType;
 use crate::store::StoreError;
 
 mod check;
+mod daemon;
 mod demo;
+mod listing;
 mod messages;
+mod outbox;
 mod run;
 mod store;
 mod systemd;
+mod table;
 
 /// Tells the right people once, promptly, about missed calls and unheard voicemails of a Bulutsantralim cloud PBX.
 #[derive(Debug, Parser)]
@@ -74,6 +78,12 @@ enum Command {
     /// Every row as JSON lines: backup, moving, compacting
     #[command(subcommand)]
     Store(store::Command),
+    /// The outbox: what is sent, waits, or was given up, while the daemon runs and when it does not
+    #[command(subcommand)]
+    Deliveries(outbox::DeliveriesCommand),
+    /// What was seen: missed calls and voicemails
+    #[command(subcommand)]
+    Events(outbox::EventsCommand),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Everything on this machine: a simulated PBX, real receivers, the real pipeline between them
@@ -158,6 +168,8 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
         Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
         Command::Store(command) => block_on(store::store(&load(args)?, command)),
+        Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
+        Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
         Command::Schema => check::schema(),
         Command::Demo(options) => {
             // no-color.org: set and not empty.
@@ -228,10 +240,13 @@ fn complain(what: &dyn std::fmt::Display) {
     eprintln!("error: {what}");
 }
 
-/// Data for whoever asked for it.
-#[expect(clippy::print_stdout, reason = "the one place that prints data")]
+/// Data for whoever asked for it. Who has stopped reading (`| head`) has what they wanted.
 fn say(what: &dyn std::fmt::Display) {
-    println!("{what}");
+    if let Err(error) = writeln!(std::io::stdout(), "{what}")
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        complain(&format!("stdout cannot be written: {error}"));
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, environment, systemd};
 use crate::app::{App, ReloadError, Reloads, StartError};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Problems};
 
 /// When whatever still hangs after a signal is left behind: contract section 2 allows ten seconds. Everything in order
 /// takes eight at most; a disk that does not answer can take for ever.
@@ -21,25 +21,31 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     let hangups = listen_for(SignalKind::hangup())?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone(), Some(LAST_CALL))?;
-    let config = config::load(path, &environment)?;
     let clock = Clock::system();
-    let Some(app) = stop.run_until_cancelled(App::new(&config, clock.clone())).await else {
+    let making = async {
+        let config = load(path).await?;
+        Ok::<_, Failure>((summary(&config), App::new(&config, clock.clone()).await?))
+    };
+    let Some(made) = stop.run_until_cancelled(making).await else {
         tracing::info!("ringback was stopped before it began");
         return Ok(());
     };
-    let app = app?;
+    let (summary, app) = made?;
     let store = app.store();
     let mut running = app.start(stop.clone()).await?;
     running.add("the reload on SIGHUP", reload_on(hangups, path.to_owned(), running.reloads()));
     if let Some(limit) = systemd::watchdog() {
         running.add("the watchdog of systemd", systemd::keep_alive(limit, store, clock));
     }
-    systemd::ready(&summary(&config));
-    tokio::spawn(async move {
+    let told = tokio::spawn(async move {
+        systemd::ready(summary).await;
         stop.cancelled().await;
-        systemd::stopping();
+        systemd::stopping().await;
     });
-    running.until_end().await?;
+    let ended = running.until_end().await;
+    // It began with the stop and waits for nobody long; without it the process could be gone before systemd is told why.
+    let _ = told.await;
+    ended?;
     tracing::info!("ringback has stopped");
     Ok(())
 }
@@ -92,7 +98,7 @@ fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
 /// Reads the configuration again for every SIGHUP. Several that come meanwhile are one more.
 async fn reload_on(mut hangups: Signal, path: PathBuf, reloads: Reloads) {
     while hangups.recv().await.is_some() {
-        systemd::reloading();
+        systemd::reloading().await;
         tracing::info!(file = %path.display(), "reloading the configuration");
         let status = match reload(&path, &reloads).await {
             Ok(summary) => summary,
@@ -108,24 +114,26 @@ async fn reload_on(mut hangups: Signal, path: PathBuf, reloads: Reloads) {
                 format!("the configuration file was refused ({number} problems, see the log): the old one is in force")
             }
         };
-        systemd::ready(&status);
+        systemd::ready(status).await;
     }
 }
 
 /// What is wrong is an entry each.
 async fn reload(path: &Path, reloads: &Reloads) -> Result<String, Vec<String>> {
-    let file = path.to_owned();
-    // Beside the event loop: a file may be on a disk that does not answer.
-    let loaded = tokio::task::spawn_blocking(move || config::load(&file, &environment)).await;
-    let config = loaded
-        .map_err(|panic| vec![panic.to_string()])?
-        .map_err(|problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let config = load(path).await.map_err(|problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let summary = summary(&config);
     match reloads.reload(config).await {
         Ok(()) => Ok(summary),
         Err(ReloadError::Refused(StartError::Config(problems))) => Err(problems.lines().map(str::to_owned).collect()),
         Err(error) => Err(vec![error.to_string()]),
     }
+}
+
+/// Reads the file beside the event loop, which hears the signals: the file may be on a disk that does not answer.
+async fn load(path: &Path) -> Result<Config, Problems> {
+    let path = path.to_owned();
+    let loaded = tokio::task::spawn_blocking(move || config::load(&path, &environment)).await;
+    loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// For `systemctl status`.

@@ -1,13 +1,13 @@
 //! The watcher: one loop for each source of each account, which reads the PBX and commits what it finds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::cursor::Cursor;
 use crate::event::{Event, EventId, Standing};
 use crate::health::Health;
@@ -203,19 +203,18 @@ impl Watcher {
         self.open.values().filter(|event| event.standing == Standing::Waiting)
     }
 
+    /// What a person has closed need not be watched any more. The store keeps their word against news that was gathered
+    /// before it; this keeps the memory of what is open in step.
+    async fn forget_closed_by_hand(&mut self) -> Result<HashSet<EventId>, StoreError> {
+        let closed = self.context.store.closed_by_hand().await?;
+        self.open.retain(|id, _| !closed.contains(id));
+        Ok(closed)
+    }
+
     /// Does one step, and waits longer after each failure. Returns whether it went well.
     async fn take(&mut self, step: Step) -> bool {
         let started = self.context.clock.moment();
-        let result = match step {
-            Step::Head => {
-                self.agenda.last_head = Some(started.tick);
-                self.agenda.head = started.tick + self.settings.every;
-                self.head(started.at).await
-            }
-            Step::FollowUp => self.follow_up(started.at).await,
-            Step::CatchUp => self.catch_up(started.at).await,
-            Step::Wait(_) => Ok(()),
-        };
+        let result = self.step(step, started).await;
         if step == Step::Head {
             let took = self.context.clock.tick().saturating_sub(started.tick);
             self.context.metrics.poll(&self.source, outcome(&result), took, started.at);
@@ -236,6 +235,20 @@ impl Watcher {
                 self.announce_unconfirmed().await;
                 false
             }
+        }
+    }
+
+    async fn step(&mut self, step: Step, started: Moment) -> Result<(), Trouble> {
+        self.forget_closed_by_hand().await?;
+        match step {
+            Step::Head => {
+                self.agenda.last_head = Some(started.tick);
+                self.agenda.head = started.tick + self.settings.every;
+                self.head(started.at).await
+            }
+            Step::FollowUp => self.follow_up(started.at).await,
+            Step::CatchUp => self.catch_up(started.at).await,
+            Step::Wait(_) => Ok(()),
         }
     }
 

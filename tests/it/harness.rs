@@ -277,16 +277,22 @@ routes: {routes}
         self.pbx.add_voicemail(SimVoicemail::unread(uuid, start, length));
     }
 
-    /// The ids of the calls that the webhook was told of, with the event's type, sorted.
+    /// The ids of the calls that the webhook was told of, with the event's type, sorted; `digest` before it when it was told
+    /// in one.
     pub(crate) fn told(&self) -> Vec<String> {
-        let mut told: Vec<String> = self
-            .webhook
-            .received()
-            .iter()
-            .filter(|received| received.answered == 200)
-            .map(|received| {
+        let name = |kind: &serde_json::Value, event: &serde_json::Value| {
+            format!("{} {}", kind.as_str().unwrap(), event["uuid"].as_str().unwrap())
+        };
+        let accepted = self.webhook.received().into_iter().filter(|received| received.answered == 200);
+        let mut told: Vec<String> = accepted
+            .flat_map(|received| {
                 let json = received.json().unwrap();
-                format!("{} {}", json["type"].as_str().unwrap(), json["data"]["uuid"].as_str().unwrap())
+                match json["data"]["events"].as_array() {
+                    Some(events) => {
+                        events.iter().map(|event| format!("digest {}", name(&event["type"], event))).collect()
+                    }
+                    None => vec![name(&json["type"], &json["data"])],
+                }
             })
             .collect();
         told.sort_unstable();

@@ -107,6 +107,7 @@ impl SledStore {
             overlay: Mutex::default(),
             index: Mutex::new(index),
             lanes: Mutex::default(),
+            closed: Mutex::default(),
         });
         let (writer, orders) = mpsc::channel();
         let (moving, broken, path) = (None, None, path.display().to_string());
