@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{Client, RequestBuilder, Response};
 
 use crate::outbox::FailureKind;
+use crate::tls;
 
 /// How every request names us.
 pub const USER_AGENT: &str = concat!("ringback/", env!("CARGO_PKG_VERSION"));
@@ -65,17 +66,15 @@ impl HttpError {
         Self { kind: FailureKind::Timeout, text }
     }
 
+    #[expect(clippy::disallowed_types, reason = "this is where the URL is taken out of it")]
     fn from_reqwest(error: reqwest::Error) -> Self {
         let error = error.without_url();
+        if let Some(text) = tls::explain(&error) {
+            return Self { kind: FailureKind::Tls, text };
+        }
         let mut text = error.to_string();
-        let mut tls = false;
         let mut source = error.source();
         while let Some(cause) = source {
-            tls |= cause.is::<rustls::Error>();
-            // An io::Error shows its inner error only through get_ref.
-            if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-                tls |= inner.is::<rustls::Error>();
-            }
             let words = cause.to_string();
             if !text.ends_with(&words) {
                 text.push_str(": ");
@@ -85,8 +84,6 @@ impl HttpError {
         }
         let kind = if error.is_timeout() {
             FailureKind::Timeout
-        } else if tls {
-            FailureKind::Tls
         } else if error.is_builder() {
             FailureKind::Internal
         } else {

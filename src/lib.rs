@@ -34,6 +34,7 @@ pub mod route;
 pub mod server;
 pub mod sim;
 pub mod store;
+pub mod tls;
 pub mod track;
 pub mod units;
 pub mod watch;

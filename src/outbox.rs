@@ -46,6 +46,19 @@ pub struct Delivery {
     /// The last failure, in a sentence without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,
+    /// Since when it waits for `due_at`, by the clock of then; since `created_at` when it has never been put off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<Timestamp>,
+}
+
+impl Delivery {
+    /// When it is due for a process that starts at `now`: never later than it was to wait when that was decided. A wall
+    /// clock that has been set back since, as one that came up wrong is, would otherwise hide it for hours.
+    pub fn due_after_restart(&self, now: Timestamp) -> Timestamp {
+        let since = self.waits_since.unwrap_or(self.created_at);
+        let wait = Duration::try_from(self.due_at.duration_since(since)).unwrap_or_default();
+        self.due_at.min(ahead(now, wait))
+    }
 }
 
 /// Where a delivery stands.
@@ -211,6 +224,7 @@ fn settle_after(
     draw: f64,
 ) -> Settled {
     let mut delivery = claim.delivery;
+    delivery.waits_since = Some(now);
     match outcome {
         Outcome::Delivered => {
             delivery.attempts += 1;

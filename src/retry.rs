@@ -35,12 +35,15 @@ impl Default for Policy {
     }
 }
 
+/// What jitter leaves of a wait, at least: with a jitter of 1 an unlucky draw would be no wait at all.
+const LEAST: f64 = 0.1;
+
 impl Policy {
     /// The wait after `attempts` failed ones; `draw` is uniform in 0..1.
     pub fn wait(&self, attempts: u32, draw: f64) -> Duration {
         let base = self.without_jitter(attempts);
         let factor = 1.0 + self.jitter * (2.0 * draw - 1.0);
-        base.mul_f64(factor.max(0.0)).min(self.max)
+        base.mul_f64(factor.max(LEAST)).min(self.max)
     }
 
     fn without_jitter(&self, attempts: u32) -> Duration {
@@ -82,6 +85,22 @@ mod tests {
             let wait = policy.wait(attempts, draw).as_secs_f64();
             prop_assert!(wait <= policy.max.as_secs_f64());
             prop_assert!(wait >= plain * 0.8 - 1e-6 && wait <= plain * 1.2 + 1e-6);
+        }
+
+        #[test]
+        fn whatever_the_policy_a_wait_is_some_time_and_no_more_than_the_cap_and_grows_with_the_attempts(
+            initial in 10_u64..100_000_000, further in 0_u64..100_000_000, multiplier in 1.0..1000.0_f64,
+            jitter in 0.0..=1.0_f64, draw in 0.0..1.0_f64, attempts in 0_u32..u32::MAX,
+        ) {
+            let (initial, max) = (Duration::from_millis(initial), Duration::from_millis(initial + further));
+            let policy = Policy { initial, multiplier, max, jitter, give_up_after: max };
+            let wait = policy.wait(attempts, draw);
+            prop_assert!(wait > Duration::ZERO && wait <= max);
+            let (plain, next) = (policy.without_jitter(attempts), policy.without_jitter(attempts + 1));
+            // The crate counts in floating point.
+            let rounding = Duration::from_micros(1);
+            prop_assert!(initial <= plain + rounding && plain <= next + rounding && next <= max + rounding);
+            prop_assert!(wait.as_secs_f64() >= plain.as_secs_f64() * (1.0 - jitter).max(LEAST) - 1e-6);
         }
     }
 }

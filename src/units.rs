@@ -12,23 +12,23 @@ use serde::{Deserialize, Deserializer};
 /// A sentence that says what was found and what is expected.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong =
-        || format!("`{text}` is not a duration; expected a number and a unit, such as 250ms, 30s, 5m, 6h or 90d");
+        || format!("`{text}` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d");
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "ms" => return Ok(Duration::from_millis(number)),
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(wrong()),
     };
     // A thousand years are enough for everybody, and keep every sum of durations and timestamps in range.
     number
-        .checked_mul(seconds)
-        .filter(|total| *total <= 1000 * 366 * 86_400)
-        .map(Duration::from_secs)
+        .checked_mul(millis)
+        .filter(|total| *total <= 1000 * 366 * 86_400_000)
+        .map(Duration::from_millis)
         .ok_or_else(|| format!("`{text}` is longer than a thousand years"))
 }
 
@@ -54,7 +54,7 @@ impl<'de> Deserialize<'de> for Written {
             type Value = Written;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number with a unit, such as 250ms, 30s, 5m, 6h or 90d")
+                f.write_str("a whole number with a unit, such as 250ms, 30s, 5m, 6h or 90d")
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Written, E> {
@@ -159,7 +159,19 @@ mod tests {
     fn a_duration_is_a_whole_number_and_a_unit() {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("90d"), Ok(Duration::from_secs(90 * 86_400)));
-        for wrong in ["", "5", "m", "5 m", "-5m", "1.5h", "5w", "5M", "99999999999999999999s", "9999999999d"] {
+        for wrong in [
+            "",
+            "5",
+            "m",
+            "5 m",
+            "-5m",
+            "1.5h",
+            "5w",
+            "5M",
+            "99999999999999999999s",
+            "9999999999d",
+            "18446744073709551615ms",
+        ] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -123,6 +123,7 @@ fn record() -> Result<Vec<u8>> {
         state: State::Pending,
         insisted: false,
         last_failure: None,
+        waits_since: None,
     };
     let mut record = codec::encode(&event)?;
     record.extend(codec::encode(&delivery)?);

@@ -28,7 +28,7 @@ mod running;
 mod tasks;
 mod upkeep;
 
-pub use plan::{build_channel, lane_settings, renderer};
+pub use plan::{build_channel, lane_settings, pbx, renderer};
 pub use running::{ReloadError, Reloads, RunError, Running};
 
 /// Why ringback does not start.
@@ -155,7 +155,7 @@ impl App {
         let read = tokio::select! {
             read = work => read,
             // The lanes would wait for it for ever.
-            error = self.core.store.lost() => return Err(error),
+            error = self.core.store.failed() => return Err(error),
         };
         let rest = self.core.store.list(&|delivery| matches!(delivery.state, State::Pending | State::Dead { .. }));
         let rest = rest.await?;

@@ -137,7 +137,11 @@ fn enabled_routes(config: &Config) -> Vec<config::Route> {
     routes
 }
 
-fn pbx(account: &config::Account, client: reqwest::Client) -> Result<Arc<Pbx>, StartError> {
+/// The client of an account.
+///
+/// # Errors
+/// When a value that passed the configuration's checks cannot be used after all.
+pub fn pbx(account: &config::Account, client: reqwest::Client) -> Result<Arc<Pbx>, StartError> {
     let key = Secret::clone(&account.api_key);
     Pbx::new(client, &account.base_url, key, account.timeout)
         .map(Arc::new)

@@ -118,7 +118,7 @@ impl Running {
         let mut result = Ok(());
         let stop = self.stop.clone();
         let store = Arc::clone(&self.core.store);
-        let mut lost = store.lost();
+        let mut lost = store.failed();
         loop {
             let trouble = tokio::select! {
                 ended = self.tasks.next_end() => match ended {

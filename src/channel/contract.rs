@@ -359,6 +359,29 @@ async fn a_receiver_that_is_not_there_is_tried_again() {
 }
 
 #[tokio::test]
+async fn whoever_is_asked_is_sent_no_message_and_meets_the_same_deadline() {
+    for kind in ChannelType::ALL {
+        let far = Far::of(kind);
+        let address = far.address();
+        let asked = |timeout| channel(kind, "127.0.0.1", address.port(), timeout);
+        assert_eq!(asked(PATIENT).0.check().await, Ok(None), "{kind:?}");
+        match &far {
+            Far::Http(receiver) => {
+                let received = receiver.received();
+                assert!(received.iter().all(|got| got.method == "HEAD" && got.body.is_empty()), "{received:?}");
+                assert!(received.iter().all(|got| got.header("webhook-id").is_none()), "{received:?}");
+            }
+            Far::Smtp(server) => {
+                assert!(server.received().is_empty());
+                server.fault(Stage::Auth, SmtpFault::Hang, usize::MAX);
+            }
+        }
+        far.hang();
+        assert_eq!(asked(TIMEOUT).0.check().await.unwrap_err().kind, FailureKind::Timeout, "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn bytes_that_are_no_answer_are_tried_again() {
     for kind in http_channels() {
         let far = Far::of(kind);

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{AsyncSmtpTransport, AsyncSmtpTransportBuilder, PoolConfig};
 use lettre::{AsyncTransport as _, Tokio1Executor};
 use schemars::JsonSchema;
@@ -23,6 +24,7 @@ use crate::event::DeliveryId;
 use crate::message::{ChannelType, Mail, Message};
 use crate::outbox::{Failure, FailureKind, Outcome};
 use crate::private::{Mask, Secret};
+use crate::tls;
 use crate::units::{OneOrManySchema, one_or_many};
 
 /// The keys of a channel of type `email`.
@@ -92,11 +94,19 @@ pub enum Security {
     None,
 }
 
+/// What [`Email::check`] connects to; lettre keeps its own copy to itself.
+struct Server {
+    address: (String, u16),
+    tls: Tls,
+    credentials: Option<Credentials>,
+}
+
 /// Sends through one SMTP server.
 pub struct Email {
     /// lettre starts the keeper of its connections with the transport, which takes a runtime: made by the first mail.
     transport: OnceLock<AsyncSmtpTransport<Tokio1Executor>>,
     builder: AsyncSmtpTransportBuilder,
+    server: Server,
     from: Mailbox,
     to: Vec<Mailbox>,
     cc: Vec<Mailbox>,
@@ -128,15 +138,19 @@ impl Email {
             .idle_timeout(Duration::from_secs(60));
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host)
             .port(smtp.port())
-            .tls(tls)
+            .tls(tls.clone())
             .pool_config(pool)
             .timeout(Some(timeout));
-        if let (Some(user), Some(password)) = (&smtp.username, &smtp.password) {
-            builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
+        let credentials = smtp.username.as_ref().zip(smtp.password.as_ref());
+        let credentials =
+            credentials.map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned()));
+        if let Some(credentials) = &credentials {
+            builder = builder.credentials(credentials.clone());
         }
         Ok(Self {
             transport: OnceLock::new(),
             builder,
+            server: Server { address: (smtp.host.clone(), smtp.port()), tls, credentials },
             from: mailbox("from", &config.from)?,
             to: mailboxes("to", &config.to)?,
             cc: mailboxes("cc", &config.cc)?,
@@ -210,14 +224,49 @@ impl Channel for Email {
             Err(text) => return Outcome::Permanent(Failure::new(FailureKind::Internal, text)),
         };
         // lettre's own timeout is one for each command; this one is over the whole dialogue.
-        tokio::time::timeout(self.timeout, self.dialogue(&message)).await.unwrap_or_else(|_| {
-            let text = format!("no complete SMTP dialogue within {}", crate::units::format_duration(self.timeout));
-            Outcome::RetryAfter { failure: Failure::new(FailureKind::Timeout, text), wait: None }
-        })
+        tokio::time::timeout(self.timeout, self.dialogue(&message))
+            .await
+            .unwrap_or_else(|_| Outcome::RetryAfter { failure: self.too_late(), wait: None })
+    }
+
+    async fn check(&self) -> Result<Option<String>, Failure> {
+        match tokio::time::timeout(self.timeout, self.login()).await {
+            Ok(Ok(())) => Ok(None),
+            Ok(Err(error)) => Err(failure(&error, &self.mask)),
+            Err(_) => Err(self.too_late()),
+        }
     }
 }
 
 impl Email {
+    fn too_late(&self) -> Failure {
+        let text = format!("no complete SMTP dialogue within {}", crate::units::format_duration(self.timeout));
+        Failure::new(FailureKind::Timeout, text)
+    }
+
+    /// All that comes before a mail: greeting, EHLO, STARTTLS, AUTH; then QUIT.
+    async fn login(&self) -> Result<(), lettre::transport::smtp::Error> {
+        let Server { address: (host, port), tls, credentials } = &self.server;
+        let hello = ClientId::default();
+        let (at_once, later) = match tls {
+            Tls::Wrapper(parameters) => (Some(parameters.clone()), None),
+            Tls::Required(parameters) | Tls::Opportunistic(parameters) => (None, Some(parameters.clone())),
+            Tls::None => (None, None),
+        };
+        let address = (host.as_str(), *port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(address, Some(self.timeout), &hello, at_once, None).await?;
+        if let Some(parameters) = later {
+            connection.starttls(parameters, &hello).await?;
+        }
+        if let Some(credentials) = credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        // All was well; a server that fails at the farewell takes mails all the same.
+        let _ = connection.quit().await;
+        Ok(())
+    }
+
     /// One dialogue for all recipients. lettre ends it at the first one that the server refuses, before anybody was sent
     /// anything: then each gets a dialogue of their own, so that a dead address keeps nobody else from being told.
     async fn dialogue(&self, message: &lettre::Message) -> Outcome {
@@ -274,28 +323,43 @@ fn mask(smtp: &Smtp) -> Mask {
 /// 5yz is for good, but for a refused login, which a person must mend; everything else comes again, a lost connection
 /// like a 451 (RFC 5321 section 3.8).
 fn classify(error: &lettre::transport::smtp::Error, mask: &Mask) -> Outcome {
+    let failure = failure(error, mask);
+    match failure.kind {
+        FailureKind::Rejected => Outcome::Permanent(failure),
+        _ => Outcome::RetryAfter { failure, wait: None },
+    }
+}
+
+fn failure(error: &lettre::transport::smtp::Error, mask: &Mask) -> Failure {
+    // Which lettre calls a lost connection.
+    if let Some(text) = tls::explain(error) {
+        return Failure::new(FailureKind::Tls, text);
+    }
     // Bounds the work of masking; a failure's text holds less.
     let mut text = describe(error);
     text.truncate(text.floor_char_boundary(1000));
     let text = mask.apply(&text);
-    let again = |kind| Outcome::RetryAfter { failure: Failure::new(kind, text.as_str()), wait: None };
-    let code = error.status().map(u16::from);
-    match code {
+    let kind = match error.status().map(u16::from) {
         // RFC 4954 section 6: authentication required, or refused.
-        Some(530 | 534 | 535 | 538) => again(FailureKind::Unauthorized),
-        _ if error.is_permanent() => Outcome::Permanent(Failure::new(FailureKind::Rejected, text)),
-        _ if error.is_transient() => again(FailureKind::Receiver),
-        _ if error.is_timeout() => again(FailureKind::Timeout),
-        _ if error.is_tls() => again(FailureKind::Tls),
+        Some(530 | 534 | 535 | 538) => FailureKind::Unauthorized,
+        _ if error.is_permanent() => FailureKind::Rejected,
+        _ if error.is_transient() => FailureKind::Receiver,
+        _ if error.is_timeout() => FailureKind::Timeout,
+        _ if error.is_tls() => FailureKind::Tls,
         // lettre's own checks of what the server offers.
-        _ if error.is_client() && text.contains("STARTTLS") => again(FailureKind::Tls),
-        _ if error.is_client() && text.contains("authentication mechanism") => again(FailureKind::Unauthorized),
-        _ => again(FailureKind::Unreachable),
-    }
+        _ if error.is_client() && text.contains("STARTTLS") => FailureKind::Tls,
+        _ if error.is_client() && text.contains("authentication mechanism") => FailureKind::Unauthorized,
+        _ => FailureKind::Unreachable,
+    };
+    Failure::new(kind, text)
 }
 
 fn describe(error: &lettre::transport::smtp::Error) -> String {
     let mut text = error.to_string();
+    // What lettre finds missing in a server is no fault of its own.
+    if let Some(words) = text.strip_prefix("internal client error: ") {
+        text = words.to_owned();
+    }
     let mut source = error.source();
     while let Some(cause) = source {
         let words = cause.to_string();

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use reqwest::{RequestBuilder, StatusCode};
 
-use crate::http::{Answer, HttpError};
+use crate::http::{Answer, HttpError, exchange};
 use crate::outbox::{Failure, FailureKind, Outcome};
 use crate::private::{Mask, mask_digits};
 
@@ -46,6 +46,31 @@ pub(super) fn unanswered(error: &HttpError) -> Outcome {
         return Outcome::Permanent(failure);
     }
     Outcome::RetryAfter { failure, wait: None }
+}
+
+/// Sends `question`, which must be a HEAD request without a body: whatever answers it has taken no message. Many
+/// receivers know POST alone, and say so in many ways, so that most refusals only show that somebody is there.
+pub(super) async fn ask(question: RequestBuilder, timeout: Duration, mask: &Mask) -> Result<Option<String>, Failure> {
+    let answer = exchange(question, MAX_ANSWER, timeout)
+        .await
+        .map_err(|error| Failure::new(error.kind, mask.apply(&error.text)))?;
+    let status = answer.status;
+    let described = describe(&answer, mask);
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            Err(Failure::new(FailureKind::Rejected, format!("{described}: nothing takes messages at this address")))
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Ok(Some(format!("it answers {described} to a question; it may want the signature that messages have")))
+        }
+        StatusCode::TOO_MANY_REQUESTS => Ok(Some(format!("it answers {described}, so it is there"))),
+        status if status.is_redirection() => Ok(Some(format!("it answers {described}"))),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => Err(Failure::new(FailureKind::Receiver, described)),
+        // RFC 9110 section 15.6.2: what a server says that does not know the method.
+        StatusCode::NOT_IMPLEMENTED => Ok(None),
+        status if status.is_server_error() => Err(Failure::new(FailureKind::Receiver, described)),
+        _ => Ok(None),
+    }
 }
 
 /// `HTTP 404 Not Found: no such hook`, with the first words of the body.

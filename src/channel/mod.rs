@@ -31,6 +31,13 @@ pub trait Channel: Send + Sync {
 
     /// Tries once.
     async fn send(&self, parcel: Parcel<'_>) -> Outcome;
+
+    /// Asks whether the receiver is there and would take us, with nothing that it could take for a message. Ends within
+    /// the channel's timeout. `Ok` may hold a remark: what the answer leaves in doubt.
+    ///
+    /// # Errors
+    /// When messages would surely not arrive.
+    async fn check(&self) -> Result<Option<String>, Failure>;
 }
 
 /// For a message in the form of another channel: a bug of ours, said instead of sent.

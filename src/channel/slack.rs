@@ -7,7 +7,7 @@ use reqwest::header::CONTENT_TYPE;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::http::{MAX_ANSWER, classify, excerpt, mask, unanswered};
+use super::http::{MAX_ANSWER, ask, classify, excerpt, mask, unanswered};
 use super::{Channel, Parcel, wrong_form};
 use crate::http::{Answer, exchange};
 use crate::message::{ChannelType, Message};
@@ -62,6 +62,10 @@ impl Channel for Slack {
             Ok(answer) => outcome(&answer, answer.retry_after(parcel.now), &self.mask),
             Err(error) => unanswered(&error),
         }
+    }
+
+    async fn check(&self) -> Result<Option<String>, Failure> {
+        ask(self.client.head(self.url.clone()), self.timeout, &self.mask).await
     }
 }
 

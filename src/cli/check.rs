@@ -11,7 +11,7 @@ use crate::number;
 use crate::route::{Decision, Router, Subject};
 
 /// Everything that can be known to be wrong without asking anybody.
-pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<(), Failure> {
+pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, Failure> {
     let config = config::load(path, environment)?;
     let mut problems = Vec::new();
     match app::renderer(&config) {
@@ -24,6 +24,10 @@ pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
     if !problems.is_empty() {
         return Err(Failure::Usage(problems.join("\nerror: ")));
     }
+    if config::some_match_nothing(&config) {
+        say(&"note: routes: nobody is told of events that no rule matches; \
+              hint: end with a rule without `when`, with `mute: true` when that is meant");
+    }
     say(&format!(
         "{}: ok ({} accounts, {} channels, {} routes, {} tests)",
         path.display(),
@@ -32,7 +36,7 @@ pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
         config.routes.len(),
         config.tests.len()
     ));
-    Ok(())
+    Ok(config)
 }
 
 /// The JSON Schema of the configuration.

@@ -17,6 +17,7 @@ mod daemon;
 mod demo;
 mod listing;
 mod messages;
+mod online;
 mod outbox;
 mod run;
 mod store;
@@ -58,7 +59,11 @@ enum Command {
     /// One poll of everything, then deliver what is due: for cron. Exit code 3: something is still pending or dead
     Once,
     /// Validate configuration and templates, and run the configuration's tests
-    Check,
+    Check {
+        /// Also ask the PBX, the mail servers and the endpoints whether they accept us; sends no notification
+        #[arg(long)]
+        online: bool,
+    },
     /// Send a sample, marked as a test, and report each channel's outcome
     SendTest {
         /// Channels to try; all that are enabled when none is named
@@ -75,15 +80,15 @@ enum Command {
         #[arg(long, value_name = "TYPE", default_value = "call.missed")]
         event: EventType,
     },
-    /// Every row as JSON lines: backup, moving, compacting
-    #[command(subcommand)]
-    Store(store::Command),
     /// The outbox: what is sent, waits, or was given up, while the daemon runs and when it does not
     #[command(subcommand)]
     Deliveries(outbox::DeliveriesCommand),
     /// What was seen: missed calls and voicemails
     #[command(subcommand)]
     Events(outbox::EventsCommand),
+    /// Every row as JSON lines: backup, moving, compacting
+    #[command(subcommand)]
+    Store(store::Command),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Everything on this machine: a simulated PBX, real receivers, the real pipeline between them
@@ -130,7 +135,8 @@ impl From<StoreError> for Failure {
 
 impl From<config::Problems> for Failure {
     fn from(problems: config::Problems) -> Self {
-        Self::Usage(problems.to_string())
+        let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+        Self::Usage(lines.join("\nerror: "))
     }
 }
 
@@ -164,12 +170,15 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Run => block_on(run::run(&config_path(args)?)),
         Command::Once => block_on(run::once(&load(args)?)),
-        Command::Check => check::check(&config_path(args)?, &environment),
+        Command::Check { online } => {
+            let config = check::check(&config_path(args)?, &environment)?;
+            if *online { block_on(online::ask(&config)) } else { Ok(()) }
+        }
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
         Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
-        Command::Store(command) => block_on(store::store(&load(args)?, command)),
         Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
         Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
+        Command::Store(command) => block_on(store::store(&load(args)?, command)),
         Command::Schema => check::schema(),
         Command::Demo(options) => {
             // no-color.org: set and not empty.

@@ -16,6 +16,8 @@ use crate::units::format_duration;
 mod channels;
 mod routes;
 
+pub(crate) use routes::some_match_nothing;
+
 const DAY: Duration = Duration::from_secs(86_400);
 /// The PBX refuses a longer range in one request.
 const LONGEST_RANGE: Duration = Duration::from_secs(31 * 86_400);
@@ -51,7 +53,9 @@ fn timezone(name: &str, findings: &mut Findings<'_>) {
         return;
     }
     let known: Vec<String> = zones.available().map(|zone| zone.as_str().to_owned()).collect();
-    let hint = did_you_mean(name, known.iter().map(String::as_str));
+    // Of offsets, the nearest is another offset.
+    let offset = name.contains(|c: char| c.is_ascii_digit());
+    let hint = did_you_mean(name, known.iter().map(String::as_str)).filter(|_| !offset);
     let hint = hint.unwrap_or_else(|| "an IANA name, such as Europe/Istanbul".to_owned());
     findings.at("timezone", "there is no such time zone", Some(hint));
 }
@@ -67,6 +71,8 @@ fn accounts(accounts: &[Account], findings: &mut Findings<'_>) {
             findings.at(&path("api_key"), "must not be empty", hint);
         } else if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
             findings.at(&path("api_key"), "holds spaces or line breaks, which no key does", None);
+        } else if !key.is_ascii() {
+            findings.at(&path("api_key"), "holds letters that no key does", Some("copy it once more".to_owned()));
         }
         base_url(&path("base_url"), &account.base_url, findings);
         at_least(&path("timeout"), account.timeout, SHORTEST, findings);
@@ -219,7 +225,7 @@ fn names<'n>(section: &str, names: impl Iterator<Item = &'n str>, findings: &mut
         }
         if name.is_empty() {
             findings.at(&path, "must not be empty", None);
-        } else if name.chars().count() > 64 || !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) {
+        } else if !is_usable_name(name) {
             let hint = Some("at most 64 letters, digits, `-`, `_` and `.`".to_owned());
             findings.at(&path, "is not usable as a name", hint);
         } else if !seen.insert(name) {
@@ -228,13 +234,19 @@ fn names<'n>(section: &str, names: impl Iterator<Item = &'n str>, findings: &mut
     }
 }
 
+fn is_usable_name(name: &str) -> bool {
+    name.chars().count() <= 64 && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
+}
+
 /// A name that must be one of `known`; `what` is `channel` or `account`.
 fn known_name(path: &str, what: &str, name: &str, known: &[&str], findings: &mut Findings<'_>) {
     // That there is none at all is told elsewhere.
     if known.is_empty() || known.contains(&name) {
         return;
     }
-    let hint = did_you_mean(name, known.iter().copied());
-    let hint = hint.unwrap_or_else(|| format!("the {what}s are {}", known.join(", ")));
-    findings.at(path, format!("there is no {what} of this name"), Some(hint));
+    let hint = did_you_mean(name, known.iter().copied().filter(|name| is_usable_name(name)));
+    // One that is no name may be anything, a secret too.
+    let names: Vec<&str> = known.iter().copied().filter(|name| is_usable_name(name)).collect();
+    let hint = hint.or_else(|| (!names.is_empty()).then(|| format!("the {what}s are {}", names.join(", "))));
+    findings.at(path, format!("there is no {what} of this name"), hint);
 }

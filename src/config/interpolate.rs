@@ -8,7 +8,7 @@ use super::problems::Findings;
 /// Replaces the placeholders of every text below `node`; what cannot be replaced is reported and given up.
 pub(super) fn interpolate(node: &mut Node, env: &dyn Fn(&str) -> Option<String>, findings: &mut Findings<'_>) {
     if let Data::Text(written) = &node.data {
-        match expand(written, env).and_then(refuse_control_characters) {
+        match refuse_odd_quotes(written).and_then(|()| expand(written, env)).and_then(refuse_control_characters) {
             Ok(expanded) => {
                 if expanded.from_variable {
                     node.origin = Origin::Variables { written: written.clone(), whole: expanded.whole };
@@ -29,6 +29,16 @@ pub(super) fn interpolate(node: &mut Node, env: &dyn Fn(&str) -> Option<String>,
 
 type Trouble = (String, Option<String>);
 
+/// What word processors make of quotation marks; YAML takes them for letters.
+fn refuse_odd_quotes(written: &str) -> Result<(), Trouble> {
+    if written.starts_with(['“', '”', '„', '‘', '’', '«']) && written.ends_with(['“', '”', '‘', '’', '»'])
+    {
+        let hint = "replace them by plain ones: `\"` or `'`";
+        return Err(("stands in typographic quotation marks".to_owned(), Some(hint.to_owned())));
+    }
+    Ok(())
+}
+
 fn refuse_control_characters(expanded: Expanded) -> Result<Expanded, Trouble> {
     if !expanded.text.chars().any(char::is_control) {
         return Ok(expanded);
@@ -36,7 +46,8 @@ fn refuse_control_characters(expanded: Expanded) -> Result<Expanded, Trouble> {
     let hint = if expanded.from_variable {
         "a variable's value must be one line; a secret may come from a file: `…_file`"
     } else {
-        "write the value on one line; in YAML, `|` and `>` keep the line break"
+        "write the value on one line; in YAML, `|` and `>` keep the line break, and in double quotes a backslash begins \
+         an escape"
     };
     Err(("holds a line break or another control character".to_owned(), Some(hint.to_owned())))
 }

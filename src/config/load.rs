@@ -5,17 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read as _;
 use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 
 use super::node::{Data, Node, Origin};
 use super::places::{self, Inner, Spot, Stop};
-use super::problems::{Findings, Place, Problems, join};
+use super::problems::{Findings, Place, Problems, join, segment};
+use super::{files, syntax, unknown};
 
 /// A hundred times the longest honest configuration.
 const MAX_BYTES: usize = 1 << 20;
+
+/// So many are read in moments, wherever they stand.
+const MAX_BRACKETS: usize = 2_000;
 
 /// Sections that are lists: one item may be written as the item, here as everywhere.
 const LISTS: [&str; 4] = ["accounts", "channels", "routes", "tests"];
@@ -25,26 +28,11 @@ const LISTS: [&str; 4] = ["accounts", "channels", "routes", "tests"];
 /// # Errors
 /// When it cannot be read, in words for each of the usual reasons.
 pub(super) fn read_file(file: &str, path: &Path) -> Result<Vec<u8>, Problems> {
-    let cannot = |message: String, hint: &str| {
-        let hint = (!hint.is_empty()).then(|| hint.to_owned());
-        Findings::only(file, Place::default(), message, hint)
-    };
-    if path.is_dir() {
-        return Err(cannot("is a folder".to_owned(), "name the file in it"));
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).and_then(|opened| opened.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)).map_err(
-        |error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                cannot("there is no such file".to_owned(), "start from config.example.yaml")
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                cannot(format!("cannot be read: {error}"), "ringback's user must be allowed to read it")
-            }
-            _ => cannot(format!("cannot be read: {error}"), ""),
-        },
-    )?;
-    Ok(bytes)
+    files::read(path, MAX_BYTES).map_err(|unreadable| {
+        let missing = path.symlink_metadata().is_err();
+        let hint = unreadable.hint.or(missing.then_some("start from config.example.yaml"));
+        Findings::only(file, Place::default(), unreadable.message, hint.map(str::to_owned))
+    })
 }
 
 /// The text of the file, without its byte order mark.
@@ -81,40 +69,43 @@ pub(super) fn text<'t>(file: &str, bytes: &'t [u8]) -> Result<&'t str, Problems>
 /// # Errors
 /// When it is not YAML, or not what a configuration may be.
 pub(super) fn tree(file: &str, text: &str, findings: &mut Findings<'_>) -> Result<Node, Problems> {
+    if let Some(place) = syntax::odd_indentation(text) {
+        let hint =
+            Some("replace it by plain spaces; it often comes with text that is copied from a web page".to_owned());
+        return Err(Findings::only(file, place, "is indented with a blank that is no space", hint));
+    }
     let scanned = match places::scan(text) {
         Ok(spot) => Ok(spot),
         Err(Stop::Syntax(place, message)) => Err((place, message)),
         Err(Stop::Refused { place, message, hint }) => return Err(Findings::only(file, place, message, hint)),
     };
+    // The YAML parser proper, which says better what is wrong, takes minutes for hundreds of thousands of brackets.
+    if let Err((place, message)) = &scanned
+        && text.matches(['[', '{']).nth(MAX_BRACKETS).is_some()
+    {
+        return Err(syntax::problem(file, text, *place, message));
+    }
     let nowhere = Spot { place: Place { line: 1, column: 1 }, inner: Inner::None };
     let spot = scanned.as_ref().unwrap_or(&nowhere);
     let seed = Seed { path: String::new(), key_place: spot.place, place: spot.place, spot: Some(spot), findings };
     match (seed.deserialize(serde_yaml::Deserializer::from_str(text)), &scanned) {
         (Ok(root), Ok(_)) => Ok(root),
         // Only one of the two parsers understands it: better not to guess what is meant.
-        (Ok(_), Err((place, message))) => Err(syntax(file, text, *place, message)),
-        (Err(error), _) => {
-            let place = error.location().map_or(Place::default(), |at| Place { line: at.line(), column: at.column() });
-            // The place is told already; that of the context, which may follow, is not.
-            let own = format!(" at line {} column {}", place.line, place.column);
-            Err(syntax(file, text, place, &error.to_string().replacen(&own, "", 1)))
+        (Ok(_), Err((place, message))) => Err(syntax::problem(file, text, *place, message)),
+        (Err(error), scanned) => {
+            let at = error.location().map(|at| Place { line: at.line(), column: at.column() });
+            match (at, scanned) {
+                // What the YAML parser proper has no place for, such as a second document that is none.
+                (None, Err((place, message))) => Err(syntax::problem(file, text, *place, message)),
+                (at, _) => {
+                    let place = at.unwrap_or_default();
+                    // The place is told already; that of the context, which may follow, is not.
+                    let own = format!(" at line {} column {}", place.line, place.column);
+                    Err(syntax::problem(file, text, place, &error.to_string().replacen(&own, "", 1)))
+                }
+            }
         }
     }
-}
-
-fn syntax(file: &str, text: &str, place: Place, message: &str) -> Problems {
-    let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
-    let indent = &line[..line.len() - line.trim_start().len()];
-    let hint = if indent.contains('\t') {
-        Some("indent with spaces; YAML does not allow tabs there")
-    } else if message.contains("a quoted scalar") {
-        Some("a quotation mark is not closed")
-    } else if message.contains("mapping values are not allowed") {
-        Some("put a text that holds `: ` into quotes, and check the indentation")
-    } else {
-        None
-    };
-    Findings::only(file, place, format!("not valid YAML: {message}"), hint.map(str::to_owned))
 }
 
 /// Makes the node for one value, with the place that the scan found for it.
@@ -186,7 +177,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Node, A::Error> {
-        Err(A::Error::custom("YAML tags (`!name`) are not used in a configuration"))
+        Err(A::Error::custom("tags (`!name`) are not used in a configuration"))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
@@ -212,6 +203,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
+        let section = format!("{}[]", self.path);
         let path = if LISTS.contains(&self.path.as_str()) { format!("{}[0]", self.path) } else { self.path.clone() };
         let mut entries: Vec<(String, Node)> = Vec::new();
         let mut lines: BTreeMap<String, usize> = BTreeMap::new();
@@ -242,6 +234,14 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
         }
         if path == self.path {
             return Ok(self.node(Data::Map(entries)));
+        }
+        if !entries.is_empty() && entries.iter().all(|(key, _)| !unknown::is_known(&section, key)) {
+            let hint =
+                format!("begin each item with `- `, and put its name behind: `- name: {}`", segment(&entries[0].0));
+            let hint = matches!(&*self.path, "accounts" | "channels").then_some(hint);
+            self.findings.add(&self.path, self.key_place, "expected a list, found a section with keys", hint);
+            self.findings.spoil(&self.path);
+            return Ok(self.node(Data::Filler));
         }
         // One item written without its list.
         let (key_place, findings) = (self.key_place, &mut *self.findings);

@@ -8,6 +8,12 @@ use super::node::{Data, Node, Origin};
 use super::problems::{Findings, did_you_mean, join};
 use super::secrets;
 
+/// What a map is called.
+pub(super) const SECTION: &str = "a section with keys";
+
+/// A longer text may be a secret in the wrong place, which no message shows.
+const LONGEST_SHOWN: usize = 20;
+
 /// A value that does not fit.
 #[derive(Debug)]
 pub(super) struct Misfit {
@@ -31,19 +37,24 @@ impl Misfit {
         Self { path: None, kind: MisfitKind::Missing { key, hint } }
     }
 
-    /// Names the node, and hides what variables put into it.
+    /// Names the node, and hides what may be secret: what variables put into it, and long texts.
     pub(super) fn at(mut self, node: &Node) -> Self {
         if self.path.is_some() {
             return self;
         }
         self.path = Some(node.path.clone());
-        if let (MisfitKind::Other { message, hint }, Data::Text(text), Origin::Variables { written, .. }) =
-            (&mut self.kind, &node.data, &node.origin)
-            && !text.is_empty()
-            && message.contains(&**text)
-        {
-            *message = message.replace(&**text, written);
-            *hint = None;
+        let (MisfitKind::Other { message, hint }, Data::Text(text)) = (&mut self.kind, &node.data) else { return self };
+        let shown = match &node.origin {
+            Origin::Variables { written, .. } => {
+                // It is about the value.
+                *hint = None;
+                written
+            }
+            _ if text.chars().count() > LONGEST_SHOWN => "…",
+            _ => return self,
+        };
+        if !text.is_empty() {
+            *message = message.replace(&**text, shown);
         }
         self
     }
@@ -106,13 +117,17 @@ impl Error for Misfit {
             Unexpected::Str(_) => "text",
             Unexpected::Unit | Unexpected::Option => "nothing",
             Unexpected::Seq => "a list",
-            Unexpected::Map => "a section with keys",
+            Unexpected::Map => SECTION,
             _ => "something else",
         };
         let expected = in_words(expected);
         let scalar = matches!(found, Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_));
         let quotable = expected == "text" || expected == "one item or a list of items";
-        let hint = (scalar && quotable).then(|| "put it in quotes".to_owned());
+        let hint = match found {
+            Unexpected::Str(text) => hint_on_text(text, &expected),
+            _ => (scalar && quotable).then_some("put it in quotes"),
+        };
+        let hint = hint.map(str::to_owned);
         Self::other(format!("expected {expected}, found {found_words}"), hint)
     }
 
@@ -129,6 +144,21 @@ impl Error for Misfit {
     fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
         let message = format!("unknown value `{found}`; expected one of {}", listed(known.iter().copied()));
         Self::other(message, did_you_mean(found, known.iter().copied()))
+    }
+}
+
+/// For what a person takes for a number or a truth value, and YAML for a text.
+fn hint_on_text(text: &str, expected: &str) -> Option<&'static str> {
+    match expected {
+        "true or false" => match text.to_ascii_lowercase().as_str() {
+            "yes" | "y" | "on" | "evet" | "true" => Some("write `true`, without quotes"),
+            "no" | "n" | "off" | "hayır" | "false" => Some("write `false`, without quotes"),
+            _ => None,
+        },
+        _ if !expected.contains("number") => None,
+        _ if text.parse::<f64>().is_ok() => Some("write it without quotes and leading zeros"),
+        _ if text.replacen(',', ".", 1).parse::<f64>().is_ok() => Some("write a decimal point instead of the comma"),
+        _ => None,
     }
 }
 

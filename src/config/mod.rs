@@ -6,6 +6,7 @@
 //! one run tells all of them.
 
 mod check;
+mod files;
 mod interpolate;
 mod load;
 mod misfit;
@@ -16,6 +17,8 @@ mod read;
 mod schema;
 mod secrets;
 mod shape;
+mod syntax;
+mod unknown;
 mod unsupported;
 
 #[cfg(test)]
@@ -23,6 +26,7 @@ mod tests;
 
 use std::path::{Component, Path, PathBuf};
 
+pub(crate) use check::some_match_nothing;
 pub use problems::{Problem, Problems};
 pub use schema::schema;
 pub use shape::*;

@@ -41,6 +41,10 @@ fn refused(place: Place, message: impl Into<String>, hint: &str) -> Stop {
     Stop::Refused { place, message: message.into(), hint: Some(hint.to_owned()) }
 }
 
+fn too_deep(place: Place) -> Stop {
+    refused(place, format!("nested more than {MAX_DEPTH} levels deep"), "is this the right file?")
+}
+
 fn place(marker: Marker) -> Place {
     Place { line: marker.line(), column: marker.col() + 1 }
 }
@@ -64,7 +68,11 @@ pub(super) fn scan(text: &str) -> Result<Spot, Stop> {
     let mut anchors: BTreeMap<usize, usize> = BTreeMap::new();
     let mut document = None;
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| Stop::Syntax(place(*error.marker()), error.info().to_owned()))?;
+        let (event, span) = event.map_err(|error| match (place(*error.marker()), error.info()) {
+            // Its own bound, which it meets before it tells of the brackets.
+            (place, "recursion limit exceeded") => too_deep(place),
+            (place, info) => Stop::Syntax(place, info.to_owned()),
+        })?;
         let here = place(span.start);
         let (done, anchor, values) = match event {
             Event::DocumentStart(_) if document.is_some() => {
@@ -76,8 +84,7 @@ pub(super) fn scan(text: &str) -> Result<Spot, Stop> {
             }
             Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
                 if open.len() == MAX_DEPTH {
-                    let message = format!("nested more than {MAX_DEPTH} levels deep");
-                    return Err(Stop::Refused { place: here, message, hint: None });
+                    return Err(too_deep(here));
                 }
                 let inner =
                     if matches!(event, Event::SequenceStart(..)) { Inner::List(vec![]) } else { Inner::Map(vec![]) };

@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::secrets::SECRETS;
+
+/// No key of ours is as long by far, nor is a header's name in practice.
+const LONGEST_KEY: usize = 40;
+
 /// A position in the file, counted from 1; line 0 is the file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Place {
@@ -105,7 +110,7 @@ impl<'a> Findings<'a> {
             file: self.file.to_owned(),
             line: place.line,
             column: place.column,
-            path: path.to_owned(),
+            path: shown(path),
             message: message.into(),
             hint,
         });
@@ -151,9 +156,44 @@ fn is_at_or_below(path: &str, section: &str) -> bool {
     path.strip_prefix(section).is_some_and(|rest| section.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
+/// A key path as it may be shown. A lost colon or quotation mark makes a key of what was to be a secret
+/// (`api_key K12345…`), and so does a map where one was to be: it ends where that begins.
+fn shown(path: &str) -> String {
+    let no_key = |c: char| !(c.is_alphanumeric() || "_-.[]".contains(c));
+    let strange = path.find(no_key);
+    let mut start = 0;
+    let within = path.split('.').find_map(|part| {
+        let end = start + part.len();
+        let too_long = part.len() > LONGEST_KEY;
+        let is_secret = SECRETS.iter().any(|(_, key)| *key == part) && end < path.len();
+        let cut = if too_long { Some(start) } else { is_secret.then_some(end + 1) };
+        start = end + 1;
+        cut
+    });
+    match [strange, within].into_iter().flatten().min() {
+        Some(end) => format!("{}…", &path[..end]),
+        None => path.to_owned(),
+    }
+}
+
 /// The key path of `key` in the section `path`.
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    let key = segment(key);
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+/// A key as problems show it: of one that holds more than a key can, the beginning. Where a colon is forgotten, what
+/// follows is a value, and may be a secret.
+pub(super) fn segment(key: &str) -> String {
+    const MOST: usize = 40;
+    let goes_on = |c: char| c.is_alphanumeric() || "_-.<>${}".contains(c);
+    // No key holds so many; a secret in the place of one does.
+    if key.chars().filter(char::is_ascii_digit).count() > 6 {
+        return "…".to_owned();
+    }
+    let end = key.char_indices().position(|(_, c)| !goes_on(c)).unwrap_or(usize::MAX).min(MOST);
+    let shown: String = key.chars().take(end).collect();
+    if shown.len() < key.len() { shown + "…" } else { shown }
 }
 
 /// `did you mean …?` when one of `known` is close to `found`.
@@ -167,7 +207,7 @@ pub(super) fn did_you_mean<'k>(found: &str, known: impl IntoIterator<Item = &'k 
     known
         .into_iter()
         .filter(|word| word.chars().count().abs_diff(length) <= limit)
-        .map(|word| (distance(found, word), word))
+        .map(|word| (distance(&found.to_ascii_lowercase(), &word.to_ascii_lowercase()), word))
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, word)| format!("did you mean `{word}`?"))
@@ -201,7 +241,25 @@ mod tests {
         let known = ["timeout", "retry", "to", "cc"];
         assert_eq!(did_you_mean("timeuot", known).as_deref(), Some("did you mean `timeout`?"));
         assert_eq!(did_you_mean("rety", known).as_deref(), Some("did you mean `retry`?"));
+        assert_eq!(did_you_mean("TIMEOUT", known).as_deref(), Some("did you mean `timeout`?"));
         assert_eq!(did_you_mean("subject", known), None);
+    }
+
+    #[test]
+    fn of_a_key_that_holds_more_than_a_key_the_beginning_is_shown() {
+        for (key, shown) in [
+            ("süre_2", "süre_2"),
+            ("<<", "<<"),
+            ("store.path", "store.path"),
+            ("password hunter2", "password…"),
+            ("api_key=K123", "api_key…"),
+            ("\u{1b}[31m", "…"),
+            ("K12345678-1234", "…"),
+            ("", ""),
+        ] {
+            assert_eq!(segment(key), shown, "{key:?}");
+        }
+        assert_eq!(segment(&"k".repeat(100)), format!("{}…", "k".repeat(40)));
     }
 
     #[test]

@@ -12,11 +12,11 @@ use serde::de::{
 };
 use serde::{Deserialize, forward_to_deserialize_any};
 
-use super::misfit::{Misfit, listed};
+use super::misfit::{Misfit, SECTION, listed};
 use super::node::{Data, Node, Origin};
-use super::problems::{Findings, Place, did_you_mean};
-use super::secrets;
+use super::problems::{Findings, Place};
 use super::shape::{CHANNEL_PARTS, Config};
+use super::{secrets, unknown};
 
 /// Past this many misfits nobody reads on.
 const MAX_MISFITS: usize = 200;
@@ -72,7 +72,16 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong_type<T>(self, expected: &str) -> Result<T, Misfit> {
-        Err(Misfit::other(format!("expected {expected}, found {}", self.node.kind()), None))
+        let hint = match (&self.node.data, expected) {
+            (Data::List(_), SECTION) => {
+                Some("write its keys as `key: value`, without a `-` or a `[` before them".to_owned())
+            }
+            (Data::Text(_), SECTION) => {
+                Some("write its keys below it, each with a colon and a space: `key: value`".to_owned())
+            }
+            _ => None,
+        };
+        Err(Misfit::other(format!("expected {expected}, found {}", self.node.kind()), hint))
     }
 
     /// The text, when it is one placeholder and nothing else, so that it may be another scalar.
@@ -113,8 +122,7 @@ impl<'a> Reader<'a> {
         let files = files.iter().filter(|key| secrets::is_file_key(&section, key)).map(String::as_str);
         let known: Vec<&str> = fields.iter().chain(common).copied().chain(own).chain(files).collect();
         for (key, node) in entries.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
-            let hint = did_you_mean(key, known.iter().copied())
-                .unwrap_or_else(|| format!("the keys here are {}", listed(known.iter().copied())));
+            let hint = unknown::hint(key, &section, &known);
             self.unknown.borrow_mut().push((node.path.clone(), node.key_place, "unknown key".to_owned(), hint));
         }
     }
@@ -190,7 +198,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         let entries: &[_] = match &self.node.data {
             Data::Map(entries) => entries,
             Data::Null | Data::Filler => &[],
-            _ => return self.wrong_type("a section with keys"),
+            _ => return self.wrong_type(SECTION),
         };
         visitor.visit_map(Entries::new(self, entries.iter().map(|(key, node)| (key.as_str(), self.of(node)))))
     }
@@ -205,7 +213,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Data::Map(entries) => entries,
             Data::Null => &[],
             Data::Filler => return visitor.visit_map(Entries::new(self, fields.iter().map(|key| (*key, self)))),
-            _ => return self.wrong_type("a section with keys"),
+            _ => return self.wrong_type(SECTION),
         };
         if fields == CHANNEL_PARTS {
             let noted = Cell::new(&[][..]);

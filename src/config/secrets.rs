@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::files;
 use super::node::{Data, Node, Origin};
 use super::problems::Findings;
 
@@ -70,22 +71,27 @@ fn read(named: &Node, base: &Path) -> Result<Option<String>, (String, Option<Str
         Data::Filler => return Ok(None),
         _ => return Err((format!("expected the path of a file, found {}", named.kind()), None)),
     };
+    // A single word may be the secret itself, which belongs into the other key.
+    let word = matches!(&named.data, Data::Text(text) if !text.starts_with(['/', '.', '~']));
     let shown = match &named.origin {
-        Origin::Variables { written, .. } => written.clone(),
-        _ => path.display().to_string(),
+        Origin::Variables { written, .. } => format!("`{written}`"),
+        _ if word => "its file".to_owned(),
+        _ => format!("`{}`", path.display()),
     };
-    let bytes = std::fs::read(&path).map_err(|error| {
-        let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-        let hint = denied.then(|| "ringback's user must be allowed to read it".to_owned());
-        (format!("`{shown}` cannot be read: {error}"), hint)
+    let bytes = files::read(&path, MAX_BYTES).map_err(|unreadable| {
+        let key = named.path.rsplit('.').next().and_then(|key| key.strip_suffix("_file")).unwrap_or_default();
+        let missing = word.then(|| {
+            format!("this key takes the path of a file, from the folder of the configuration on; the secret itself belongs into `{key}`")
+        });
+        (format!("{shown}: {}", unreadable.message), unreadable.hint.map(str::to_owned).or(missing))
     })?;
     if bytes.len() > MAX_BYTES {
-        return Err((format!("`{shown}` is larger than a secret can be (16 KiB)"), None));
+        return Err((format!("{shown} is larger than a secret can be (16 KiB)"), None));
     }
-    let text = String::from_utf8(bytes).map_err(|_| (format!("`{shown}` is not UTF-8 text"), None))?;
+    let text = String::from_utf8(bytes).map_err(|_| (format!("{shown} is not UTF-8 text"), None))?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     if text.trim().is_empty() {
-        return Err((format!("`{shown}` is empty"), Some("write the secret into it".to_owned())));
+        return Err((format!("{shown} is empty"), Some("write the secret into it".to_owned())));
     }
     Ok(Some(text.to_owned()))
 }

@@ -252,7 +252,7 @@ routes: {notify: hook}
     let problems = parse("config.yaml", text.as_bytes(), folder.path(), &env).unwrap_err().to_string();
     let problems = problems.replace(&*folder.path().to_string_lossy(), "/folder");
     insta::assert_snapshot!(problems, @"
-    config.yaml:1:38: accounts[0].api_key_file: `/folder/key` is empty
+    config.yaml:1:38: accounts[0].api_key_file: its file is empty
       hint: write the secret into it
     config.yaml:2:49: channels[0].url_file: expected an absolute URL, `https://…`
     config.yaml:2:69: channels[0].secret_file: expected `whsec_` and the base64 of 24 to 64 bytes
@@ -272,4 +272,25 @@ fn plain_http_is_fine_to_loopback() {
 fn a_key_without_a_value_counts_as_not_written() {
     let config = parsed(&minimal_and("store:\nwatch:\n  missed_calls:\n    every:\ntests:\n")).unwrap();
     assert_eq!(config.watch.missed_calls.every, Duration::from_secs(30));
+}
+
+#[test]
+fn events_that_no_rule_matches_are_noticed() {
+    let unmatched = |rules: &str| {
+        let text = MINIMAL.replace("routes:\n  - notify: mail\n", &format!("routes:\n{rules}"));
+        some_match_nothing(&parsed(&text).unwrap_or_else(|problems| panic!("{problems}")))
+    };
+    for rules in [
+        "  - {when: {queue: \"1\"}, notify: mail}\n",
+        "  - {when: {event: call.missed}, notify: mail}\n",
+        "  - {when: {event: call.missed}, notify: mail}\n  - {when: {event: voicemail.new, caller: \"05*\"}, mute: true}\n",
+    ] {
+        assert!(unmatched(rules), "{rules}");
+    }
+    for rules in [
+        "  - {when: {queue: \"1\"}, notify: mail}\n  - mute: true\n",
+        "  - {when: {event: call.missed}, notify: mail}\n  - {when: {event: voicemail.new, account: main}, mute: true}\n",
+    ] {
+        assert!(!unmatched(rules), "{rules}");
+    }
 }

@@ -321,6 +321,7 @@ mod tests {
             state: State::Dead { at },
             insisted: false,
             last_failure: Some(failure),
+            waits_since: None,
         }
     }
 
@@ -356,7 +357,7 @@ mod tests {
         let null: Vec<&str> =
             json.as_object().unwrap().iter().filter(|(_, v)| v.is_null()).map(|(k, _)| &**k).collect();
         assert_eq!(null, ["account", "due_at", "reason", "uuid"]);
-        assert_eq!(json.as_object().unwrap().len(), 17);
+        assert_eq!(json.as_object().unwrap().len(), 16);
         assert_eq!(json["caller"], serde_json::json!({"number": null, "display": null, "name": null}));
         assert_eq!((&json["parked"], &json["state"]), (&false.into(), &"dead".into()));
         assert_eq!(serde_json::from_value::<DeliveryView>(json).unwrap(), view, "the command line reads it back");

@@ -47,6 +47,7 @@ fn claim() -> Claim {
         state: State::Pending,
         insisted: false,
         last_failure: None,
+        waits_since: None,
     };
     Claim { lease: 7, delivery, event }
 }
@@ -286,4 +287,47 @@ proptest! {
         };
         prop_assert_eq!(last, at(72 * 3600));
     }
+
+    #[test]
+    fn no_way_of_a_delivery_lowers_its_attempts_charges_a_pause_or_leaves_the_time_that_it_has(
+        sequence in prop::collection::vec((outcomes(), 0_i64..40_000, 0.0..1.0_f64), 1..60),
+        initial in 1_u64..4000, jitter in 0.0..=1.0_f64, days in 0_u64..10,
+    ) {
+        let give_up_after = secs(days * 86_400);
+        let policy = retry::Policy { initial: secs(initial), max: secs(4000), multiplier: 2.0, jitter, give_up_after };
+        let (mut row, mut now) = (claim().delivery, at(0));
+        let deadline = ahead(row.created_at, give_up_after);
+        for (outcome, late, draw) in sequence {
+            // Claimed when it is due, or later: the lane was busy or ringback was down.
+            now = ahead(now.max(row.due_at), secs(late.unsigned_abs()));
+            let before = row.clone();
+            let pauses = matches!(&outcome, Outcome::RetryAfter { failure, .. } if failure.kind.pauses_channel());
+            row = settle(Claim { delivery: row, ..claim() }, outcome, now, &policy, draw).delivery;
+            prop_assert_eq!(row.attempts, before.attempts + u32::from(!pauses));
+            if row.state != State::Pending {
+                prop_assert_eq!(row.due_at == before.due_at || row.due_at >= now, true);
+                break;
+            }
+            prop_assert!(now < deadline, "nothing is tried again after its deadline");
+            prop_assert!(now <= row.due_at && row.due_at <= deadline, "{:?}", row);
+            prop_assert!(!pauses || row.due_at == now, "it keeps its turn");
+        }
+    }
+}
+
+#[test]
+fn after_a_restart_under_a_clock_that_was_set_back_a_delivery_waits_no_longer_than_it_was_to_wait() {
+    let hour = 3600;
+    let created = claim().delivery;
+    let Settled { delivery: failed, .. } =
+        settle(claim(), again(FailureKind::Receiver, None), at(hour), &policy(), 0.5);
+    assert_eq!(failed.due_at, at(hour + 5));
+    // The clock is right, or further on: nothing changes.
+    for now in [at(0), at(hour), at(9 * hour)] {
+        assert_eq!(created.due_after_restart(now), at(0));
+    }
+    assert_eq!(failed.due_after_restart(at(hour + 1)), at(hour + 5));
+    // It was an hour ahead, when this was decided or tried.
+    assert_eq!(created.due_after_restart(at(-hour)), at(-hour));
+    assert_eq!(failed.due_after_restart(at(2)), at(7));
 }

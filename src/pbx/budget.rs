@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A minute, and a margin: the server counts when requests reach it, and one may be slower on its way than the next.
-const WINDOW: Duration = Duration::from_millis(60_500);
+/// How long a request counts. A minute, and a margin: the server counts when requests reach it, and one may be slower on
+/// its way than the next.
+pub const WINDOW: Duration = Duration::from_millis(60_500);
 
 /// What may still be asked of one endpoint of one account.
 #[derive(Debug, Clone)]

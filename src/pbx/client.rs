@@ -11,7 +11,7 @@ use url::{Host, Url};
 use super::error::{PbxError, scrub};
 use super::stamps;
 use super::wire::{self, Page};
-use crate::event::{Direction, Record};
+use crate::event::{Direction, Kind, Record};
 use crate::http::{self, Answer, HttpError};
 use crate::private::Secret;
 
@@ -20,6 +20,9 @@ pub const PAGE_ROWS: usize = 100;
 
 const PAGE_BYTES: usize = 8 << 20;
 const URL_BYTES: usize = 64 << 10;
+
+/// What [`Pbx::check`] asks for: as few rows as a page can have.
+const SHORT_WINDOW: Duration = Duration::from_secs(60);
 
 /// By so much a row's start may miss the window that was asked for.
 const TOLERANCE: Duration = Duration::from_secs(60);
@@ -136,6 +139,17 @@ impl Pbx {
             began_within(voicemail, query.from, query.to) && (!query.unread || voicemail.read_at.is_none())
         });
         Ok(page)
+    }
+
+    /// Asks for the list of one kind, as cheaply as can be: whether the PBX is there, knows the key and answers with
+    /// what it should. Counts as one request towards the limit of that list.
+    pub async fn check(&self, kind: Kind, now: Timestamp) -> Result<(), PbxError> {
+        let (from, to, page) = (now.saturating_sub(SHORT_WINDOW).unwrap_or(Timestamp::MIN), None, 1);
+        match kind {
+            Kind::Call => self.calls(&CallQuery { from, to, missed: Some(true), inbound: true, page }, now).await,
+            Kind::Voicemail => self.voicemails(&VoicemailQuery { from, to, unread: true, page }, now).await,
+        }
+        .map(|_| ())
     }
 
     /// Mints the URL of a call's recording; it lives for an hour.

@@ -65,7 +65,8 @@ pub struct Received {
     pub body: Bytes,
     /// When it had come.
     pub at: Moment,
-    /// The status of the answer; 0 for none. An answer that is slow or broken off has been decided all the same.
+    /// The status of the answer; 0 for none, and for one that drips, which nobody waits for. An answer that is slow or
+    /// broken off has been decided all the same.
     pub answered: u16,
 }
 
@@ -245,7 +246,7 @@ impl Shared {
         let mut state = self.state();
         let mode = state.queue.next().unwrap_or_else(|| state.mode.clone());
         let reply = self.reply(mode, &request, &mut state, moment);
-        let answered = reply.status();
+        let answered = if matches!(reply.act, Act::Drip { .. }) { 0 } else { reply.status() };
         state.total += 1;
         state.accepted += usize::from((200..300).contains(&answered));
         if state.store {

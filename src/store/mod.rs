@@ -196,5 +196,5 @@ pub trait Store: Send + Sync {
 
     /// Returns, with the reason, when the store cannot go on in this process: whoever runs on it must end, and be
     /// started again.
-    async fn lost(&self) -> StoreError;
+    async fn failed(&self) -> StoreError;
 }

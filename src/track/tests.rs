@@ -365,4 +365,39 @@ proptest! {
             prop_assert_eq!(one.answered(), page.iter().filter(of).any(Record::answered));
         }
     }
+
+    #[test]
+    fn rows_of_a_known_call_end_in_the_same_state_in_any_order_and_however_often_they_come(
+        calls: bool, rows in prop::collection::vec((records(), messages()), 1..8),
+        order in prop::collection::vec(0_usize..8, 0..24),
+    ) {
+        let rows: Vec<Record> = rows.into_iter().map(|(call, message)| if calls { call } else { message }).collect();
+        let first = if calls { waiting() } else { see(None, &voicemail("u1"), 10).unwrap() };
+        let end = |rows: &mut dyn Iterator<Item = &Record>| {
+            rows.fold(first.clone(), |event, row| see(Some(&event), row, 20).unwrap_or(event))
+        };
+        let once = end(&mut rows.iter());
+        // Any order with any repetition, in which each comes at least once.
+        let jumbled = order.iter().map(|n| &rows[n % rows.len()]).chain(rows.iter().rev());
+        let again = end(&mut jumbled.collect::<Vec<_>>().into_iter());
+        prop_assert_eq!((once.id, once.is_open(), once.is_settled()), (again.id, again.is_open(), again.is_settled()));
+        prop_assert_eq!(once.is_settled(), rows.iter().any(|row| settled_by(row).is_some()));
+        if once.is_open() {
+            prop_assert_eq!((once.ended_at, once.duration), (again.ended_at, again.duration));
+        }
+        // What has ended does not change by a further round.
+        let settled = once.is_settled().then(|| end(&mut rows.iter().chain(&rows)));
+        prop_assert!(settled.is_none_or(|event| event == once));
+    }
+
+    #[test]
+    fn an_id_depends_on_account_kind_and_uuid_alone(record in prop_oneof![records(), messages()], now in -2000_i64..200_000) {
+        if let Some(event) = see(None, &record, now) {
+            prop_assert_eq!(event.id, EventId::derive("main", record.kind.first_event(), "u1"));
+            let other = observe(None, &Record { uuid: "u2".into(), ..record.clone() }, "main", at(-900), at(now), &rules());
+            prop_assert_ne!(other.unwrap().id, event.id);
+            let other = observe(None, &record, "other", at(-900), at(now), &rules());
+            prop_assert_ne!(other.unwrap().id, event.id);
+        }
+    }
 }

@@ -120,10 +120,13 @@ impl Watcher {
             details: Budget::new(settings.limit),
             agenda: Agenda {
                 head: now.tick,
+                every: settings.every,
                 confirm: None,
                 follow_up: now.tick,
                 catch_up: now.tick,
                 gaps: false,
+                last_follow_up: now.tick,
+                last_catch_up: now.tick,
                 last_head: None,
                 not_before: Duration::ZERO,
             },
@@ -246,8 +249,14 @@ impl Watcher {
                 self.agenda.head = started.tick + self.settings.every;
                 self.head(started.at).await
             }
-            Step::FollowUp => self.follow_up(started.at).await,
-            Step::CatchUp => self.catch_up(started.at).await,
+            Step::FollowUp => {
+                self.agenda.last_follow_up = started.tick;
+                self.follow_up(started.at).await
+            }
+            Step::CatchUp => {
+                self.agenda.last_catch_up = started.tick;
+                self.catch_up(started.at).await
+            }
             Step::Wait(_) => Ok(()),
         }
     }

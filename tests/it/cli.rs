@@ -149,6 +149,15 @@ fn check_tries_templates_and_runs_the_tests_of_the_configuration() {
 }
 
 #[test]
+fn check_notes_that_some_events_reach_nobody() {
+    let folder = small();
+    assert!(!ok(folder.path(), &["check"]).contains("note: "));
+    configure(folder.path(), &SMALL.replace("{notify:", "{when: {queue: '1'}, notify:"));
+    let told = ok(folder.path(), &["check"]);
+    assert!(told.starts_with("note: routes: ") && told.contains("/config.yaml: ok"), "{told}");
+}
+
+#[test]
 fn render_shows_what_every_channel_would_be_sent() {
     let folder = small();
     for event in ["call.missed", "voicemail.new"] {

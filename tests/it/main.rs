@@ -2,7 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
 mod binary;
+mod bounds;
+mod broken;
+mod check_online;
 mod cli;
+mod crash;
 mod demo;
 mod disk;
 mod example;
@@ -16,6 +20,7 @@ mod power_cut;
 mod recordings;
 mod secrets;
 mod store_trouble;
+mod tls;
 mod told;
 mod traps_paging;
 mod traps_settled;

@@ -91,6 +91,7 @@ async fn a_full_disk_stops_the_intake_and_not_the_deliveries_and_all_goes_on_whe
     let log = first.stderr();
     assert!(log.contains("no room on the disk: nothing new is taken in until there is"), "{log}");
     assert!(log.contains("what was read could not be stored"), "{log}");
+    assert_eq!(log.matches(" announced ").count(), 20, "what is not stored is not said to be announced");
 
     office.webhook.set_mode(Mode::Ok);
     in_time(office.webhook.wait_for(20)).await;

@@ -1,11 +1,13 @@
 //! Whether each channel could send: addresses, URLs, secrets and headers.
 
+use std::net::IpAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::message::Mailbox;
 use reqwest::header::{HeaderName, HeaderValue};
 
-use super::super::problems::Findings;
+use super::super::problems::{Findings, join};
 use super::super::shape::{Channel, ChannelKind, Config};
 use super::{
     SHORTEST, TOO_YOUNG, absolute_http, at_least, concurrency, is_loopback, longer_than_grace_and_every, names,
@@ -81,7 +83,8 @@ fn address(path: &str, text: &str, findings: &mut Findings<'_>) {
 
 fn smtp(path: &str, keys: &email::Smtp, findings: &mut Findings<'_>) {
     let host = &keys.host;
-    if host.is_empty() || !host.chars().all(|c| c.is_alphanumeric() || ".-_:".contains(c)) {
+    let is_name = !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || ".-_".contains(c));
+    if !is_name && host.parse::<IpAddr>().is_err() {
         let hint = Some("`smtp.example.com`; the port stands in `port`".to_owned());
         findings.at(&format!("{path}.host"), "expected the name or address of a server", hint);
     }
@@ -100,7 +103,7 @@ fn smtp(path: &str, keys: &email::Smtp, findings: &mut Findings<'_>) {
     if password.is_some_and(crate::private::Secret::is_empty) {
         findings.at(&format!("{path}.password"), "must not be empty", None);
     }
-    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if password.is_some() && keys.security == email::Security::None && !loopback {
         let hint = Some("use `security: starttls` or `tls`".to_owned());
         let message = "`none` is refused with a password except to loopback: it would travel readable";
@@ -122,7 +125,7 @@ fn slack(path: &str, keys: &slack::Config, findings: &mut Findings<'_>) {
 fn webhook(path: &str, keys: &webhook::Config, findings: &mut Findings<'_>) {
     absolute_http(&format!("{path}.url"), keys.url.expose(), findings);
     for (name, value) in &keys.headers {
-        let path = format!("{path}.headers.{name}");
+        let path = join(&format!("{path}.headers"), name);
         match HeaderName::from_bytes(name.as_bytes()) {
             Err(_) => findings.at(&path, "is not a valid header name", None),
             Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {

@@ -94,6 +94,18 @@ fn reachable(routes: &[Route], accounts: Option<&[&str]>, findings: &mut Finding
     }
 }
 
+/// Whether there are events that no rule matches: nobody would be told of them, and nothing would say so.
+pub(crate) fn some_match_nothing(config: &Config) -> bool {
+    let accounts: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+    let events = EventType::ALL.iter().flat_map(|event| accounts.iter().map(move |account| (*event, *account)));
+    let mut every = events.map(|(event, account)| When {
+        event: vec![event],
+        account: vec![account.to_owned()],
+        ..When::default()
+    });
+    every.any(|when| !config.routes.iter().any(|route| covers(&route.when, &when, &accounts)))
+}
+
 /// Whether everything that `narrow` matches, `wide` surely matches too.
 fn covers(wide: &When, narrow: &When, accounts: &[&str]) -> bool {
     let exact = |wide: &[String], narrow: &[String]| all_in(wide, narrow, |wide, narrow| wide == narrow);

@@ -19,7 +19,8 @@ const FRAME_HEAD: usize = 8;
 const LONGEST_KEY: u32 = 1024;
 
 /// A change of one key: its new value, or `None` when it is removed.
-pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
+#[expect(unreachable_pub, reason = "named by `frames`, which the fuzzer reaches")]
+pub type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// The file that is appended to.
 #[derive(Debug)]
@@ -145,8 +146,17 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 pub(super) fn read(path: &Path) -> Result<Found, Unreadable> {
     let mut bytes = Vec::new();
     File::open(path)?.read_to_end(&mut bytes)?;
+    parse(&bytes)
+}
+
+/// For the fuzzer: the frames of a file, and how many bytes lie behind them.
+pub fn frames(bytes: &[u8]) -> Option<(Vec<Vec<Change>>, usize)> {
+    parse(bytes).ok().map(|found| (found.frames, found.behind))
+}
+
+fn parse(bytes: &[u8]) -> Result<Found, Unreadable> {
     // Shorter than its first bytes: the process died while making it, before anything was acknowledged.
-    if bytes.len() < MAGIC.len() && MAGIC.starts_with(&bytes) {
+    if bytes.len() < MAGIC.len() && MAGIC.starts_with(bytes) {
         return Ok(Found { frames: Vec::new(), behind: bytes.len(), damaged: false });
     }
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {

@@ -32,6 +32,10 @@ mod tests;
 mod whole;
 mod writer;
 
+/// For the fuzzer, which lives in a package of its own: no other reader of a file is handed bytes that nobody checked.
+#[doc(hidden)]
+pub use self::journal::frames as journal_frames;
+
 /// Rows that are read at a time; others have their turn between.
 const SLICE: usize = 256;
 
@@ -64,20 +68,20 @@ impl SledStore {
         self.replaces.as_deref()
     }
 
-    fn failed(&self, action: &'static str, cause: &dyn std::fmt::Display) -> StoreError {
+    fn error(&self, action: &'static str, cause: &dyn std::fmt::Display) -> StoreError {
         StoreError::Failed { path: self.path.clone(), action, cause: cause.to_string() }
     }
 
     fn encoded<T: serde::Serialize>(&self, row: &T) -> Result<Vec<u8>, StoreError> {
-        encode(row).map_err(|error| self.failed("write a row", &error))
+        encode(row).map_err(|error| self.error("write a row", &error))
     }
 
     fn decoded<T: serde::de::DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, StoreError> {
-        decode(bytes).map_err(|error| self.failed("read a row", &error))
+        decode(bytes).map_err(|error| self.error("read a row", &error))
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
-        let value = self.shared.get(key).map_err(|error| self.failed("be read", &error))?;
+        let value = self.shared.get(key).map_err(|error| self.error("be read", &error))?;
         value.map(|bytes| self.decoded(&bytes)).transpose()
     }
 
@@ -92,7 +96,7 @@ impl SledStore {
     fn seen(&self, id: DeliveryId) -> Result<Option<(Seen, Delivery)>, StoreError> {
         for prefix in [PENDING, FINISHED] {
             let key = key(prefix, id.bytes());
-            if let Some(row) = self.shared.get(&key).map_err(|error| self.failed("be read", &error))? {
+            if let Some(row) = self.shared.get(&key).map_err(|error| self.error("be read", &error))? {
                 let delivery = self.decoded(&row)?;
                 return Ok(Some((Seen { key, row: row.to_vec() }, delivery)));
             }
@@ -125,7 +129,7 @@ impl SledStore {
 
     async fn write(&self, writes: Vec<Write>, now: Moment) -> Result<(), StoreError> {
         let (done, answer) = oneshot::channel();
-        let gone = || self.failed("be written", &"its writer has stopped");
+        let gone = || self.error("be written", &"its writer has stopped");
         let (writer, _) = self.writer.as_ref().ok_or_else(gone)?;
         writer.send(Order { writes, now, done }).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
@@ -141,7 +145,7 @@ impl SledStore {
         let unchanged = self.shared.tree.scan_prefix(prefix).filter_map(move |pair| match pair {
             Ok((key, _)) if changed.contains_key(&*key) => None,
             Ok((_, value)) => Some(self.decoded(&value)),
-            Err(error) => Some(Err(self.failed("be read", &error))),
+            Err(error) => Some(Err(self.error("be read", &error))),
         });
         let changed: Vec<_> = later.values().flatten().cloned().collect();
         unchanged.chain(changed.into_iter().map(|value| self.decoded(&value)))
@@ -264,6 +268,7 @@ impl Store for SledStore {
                 }
             }
             delivery.due_at = now.at;
+            delivery.waits_since = Some(now.at);
             delivery.insisted |= insist;
             let row = self.encoded(&delivery)?;
             writes.push(Write::Revive(seen, delivery, row));
@@ -354,13 +359,13 @@ impl Store for SledStore {
         self.write(vec![Write::Put(PING_KEY.to_vec(), vec![1])], now).await
     }
 
-    async fn lost(&self) -> StoreError {
+    async fn failed(&self) -> StoreError {
         let mut failure = self.failure.clone();
         let cause = match failure.wait_for(Option::is_some).await {
             Ok(cause) => cause.clone().unwrap_or_default(),
             Err(_) => "its writer has ended".to_owned(),
         };
-        self.failed("go on", &format!("{cause}\nhint: nothing is lost; start ringback again"))
+        self.error("go on", &format!("{cause}\nhint: nothing is lost; start ringback again"))
     }
 }
 

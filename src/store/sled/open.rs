@@ -249,7 +249,7 @@ fn load_index(tree: &sled::Tree, now: Moment) -> Result<Index, Opening> {
         let (_, row) = pair.map_err(|error| Opening::of(&error, "be read"))?;
         match decode::<Delivery>(&row) {
             Ok(mut delivery) => {
-                delivery.due_at = delivery.due_at.min(latest);
+                delivery.due_at = delivery.due_after_restart(now.at).min(latest);
                 index.put(&delivery, now);
             }
             Err(RowError::Version(version)) => return Err(Opening::Format(format!("row version {version}"))),

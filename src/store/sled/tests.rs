@@ -276,10 +276,10 @@ async fn a_journal_that_is_damaged_before_the_last_breaks_the_store() {
 async fn a_writer_that_panics_is_noticed() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder).unwrap();
-    let failed = tokio::time::timeout(Duration::from_millis(20), store.lost());
+    let failed = tokio::time::timeout(Duration::from_millis(20), Store::failed(&store));
     assert!(failed.await.is_err(), "a store that works has not failed");
     store.write(vec![Write::Panic], morning()).await.unwrap_err();
-    let error = store.lost().await.to_string();
+    let error = Store::failed(&store).await.to_string();
     assert!(error.contains("cannot go on: its writer panicked") && error.contains("hint: "), "{error}");
     store.ping().await.unwrap_err();
     drop(store);

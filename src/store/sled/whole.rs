@@ -41,7 +41,7 @@ impl SledStore {
     pub async fn fill(&self, rows: &[Row], now: Moment) -> Result<(), StoreError> {
         if !self.all_rows()?.0.is_empty() {
             let cause = "it has rows already\nhint: point `store.path` to a new folder, or move this one away";
-            return Err(self.failed("be filled", &cause));
+            return Err(self.error("be filled", &cause));
         }
         let writes = rows.iter().map(|row| {
             Ok(match row {
@@ -65,7 +65,7 @@ impl SledStore {
         let changed = lock(&self.shared.overlay).scan(prefix);
         let mut pairs = Vec::new();
         for pair in self.shared.tree.scan_prefix(prefix) {
-            let (key, value) = pair.map_err(|error| self.failed("be read", &error))?;
+            let (key, value) = pair.map_err(|error| self.error("be read", &error))?;
             if !changed.contains_key(&*key) {
                 pairs.push((key.to_vec(), value.to_vec()));
             }

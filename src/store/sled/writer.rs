@@ -315,8 +315,6 @@ impl Writer {
                     }
                 }
             }
-            #[cfg(test)]
-            Write::Panic => panic!("a test wants to know what happens then"),
             Write::Revive(seen, delivery, row) => {
                 if index.is_free(&delivery.channel, delivery.id) && self.is_as(seen, changes)? {
                     changes.push((seen.key.clone(), None));
@@ -333,6 +331,8 @@ impl Writer {
                 changes.push((key(OPEN_EVENT, id.bytes()), None));
                 changes.push((key(CLOSED_EVENT, id.bytes()), Some(row.clone())));
             }
+            #[cfg(test)]
+            Write::Panic => panic!("a test wants to know what happens then"),
         }
         Ok(())
     }
