@@ -29,9 +29,12 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Whether it brings what nobody has been told of; what was told must be written down as long as anything can be.
+    /// Whether it brings what nobody has been told of. What was told, and what a person has decided, is written down as
+    /// long as anything can be.
     fn is_news(&self) -> bool {
-        self.writes.iter().any(|write| !matches!(write, Write::Settled(..) | Write::Remove(_) | Write::Drop(..)))
+        let is_kept =
+            |write: &Write| matches!(write, Write::Settled(..) | Write::Remove(_) | Write::Drop(..) | Write::Close(..));
+        !self.writes.iter().all(is_kept)
     }
 }
 
