@@ -224,9 +224,15 @@ pub struct Event {
     pub seen_at: Timestamp,
     /// How far its story has come.
     pub standing: Standing,
+    /// What a person wrote when they closed it; at most [`Event::MAX_NOTE`] bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Event {
+    /// Keeps a stored row under the store's limit for one value.
+    pub const MAX_NOTE: usize = 300;
+
     /// Whether somebody still has to act: announced or about to be, and neither returned nor heard.
     pub fn is_open(&self) -> bool {
         matches!(self.standing, Standing::Waiting | Standing::Announced { .. })
@@ -270,7 +276,7 @@ pub enum Standing {
 pub enum Quiet {
     /// Older than `watch.first_run` when ringback first started.
     FirstRun,
-    /// Older than `watch.max_age` when first seen.
+    /// Older than `watch.max_age` when first seen; now told by a digest. Read from stores of earlier versions only.
     MaxAge,
     /// The caller hung up within `watch.missed_calls.min_wait`.
     MinWait,
@@ -309,6 +315,8 @@ pub enum Closed {
     Voicemail,
     /// It was watched for `follow_up` and nothing came.
     Expired,
+    /// A person has said so (`events close`).
+    ByHand,
 }
 
 /// Defines an id of 128 bits, printed as a prefix and 32 hex digits, and stored so.
@@ -387,6 +395,16 @@ impl DeliveryId {
     }
 }
 
+impl DeliveryId {
+    /// The id of the digest that tells these deliveries together: the same for the same ones, in whatever order.
+    pub fn together(deliveries: &[Self]) -> Self {
+        let mut ids: Vec<String> = deliveries.iter().map(Self::to_string).collect();
+        ids.sort_unstable();
+        let parts: Vec<&str> = std::iter::once("digest").chain(ids.iter().map(String::as_str)).collect();
+        Self(digest(&parts))
+    }
+}
+
 /// Every part is preceded by its length, so that no two lists of parts read alike.
 fn digest(parts: &[&str]) -> [u8; 16] {
     let mut hash = Sha256::new();
@@ -449,6 +467,14 @@ mod tests {
         // A changed derivation would tell every remembered event again.
         let id = EventId::derive("main", EventType::CallMissed, "651f8a68-782e-11g7-a6b6-5bedc26e2ab3");
         insta::assert_snapshot!(id, @"evt_eaad920ee680690614e05b0347d72b62");
+    }
+
+    #[test]
+    fn a_digest_has_the_id_of_its_deliveries_in_any_order() {
+        let [a, b, c] = ["a", "b", "c"].map(|uuid| DeliveryId::derive("main", EventType::CallMissed, uuid, "crm"));
+        assert_eq!(DeliveryId::together(&[a, b]), DeliveryId::together(&[b, a]));
+        assert_ne!(DeliveryId::together(&[a, b]), DeliveryId::together(&[a, b, c]));
+        assert_ne!(DeliveryId::together(&[a]), a, "a digest of one is no message of its own");
     }
 
     #[test]

@@ -25,6 +25,12 @@ struct Reading {
 }
 
 impl Health {
+    /// Forgets what was expected: a new configuration expects anew.
+    pub fn clear(&self) {
+        self.lock().clear();
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// A source is going to be read `every` so often; `now` counts as its first reading.
     pub fn expect(&self, source: Source, every: Duration, now: Duration) {
         self.lock().insert(source, Reading { every, last: now });

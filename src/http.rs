@@ -4,6 +4,7 @@
 //! here, which the lints hold (clippy.toml).
 
 use std::error::Error as _;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -29,6 +30,21 @@ pub fn client(idle_connections: usize) -> Result<Client, HttpError> {
         .pool_idle_timeout(Duration::from_secs(60))
         // Answers are read to a limit that counts what arrives; an unpacked bomb would pass it.
         .no_gzip()
+        .build()
+        .map_err(HttpError::from_reqwest)
+}
+
+/// A client that reaches one Unix socket only, whatever the URLs say.
+///
+/// # Errors
+/// When the TLS set-up of this machine cannot be used.
+#[expect(clippy::disallowed_methods, reason = "this file is the one maker of clients")]
+pub fn unix_client(socket: &Path) -> Result<Client, HttpError> {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .unix_socket(socket)
         .build()
         .map_err(HttpError::from_reqwest)
 }

@@ -23,6 +23,7 @@ pub mod http;
 pub mod message;
 pub mod metrics;
 pub mod number;
+pub mod ops;
 pub mod outbox;
 pub mod pbx;
 pub mod private;

@@ -196,8 +196,11 @@ impl Metrics {
         let labels = ChannelLabels { channel: channel.to_owned() };
         let delivered = ChannelOutcome { channel: channel.to_owned(), outcome: "delivered" };
         drop(self.degraded.get_or_create(&labels));
-        self.backlog(channel, 0, Duration::ZERO);
-        self.dead(channel, 0);
+        drop(self.oldest_due.get_or_create(&labels));
+        // Created, not set: a lane that follows another goes on counting.
+        for state in ["pending", "dead"] {
+            drop(self.outbox.get_or_create(&ChannelState { channel: channel.to_owned(), state }));
+        }
         ChannelMetrics {
             delivered: self.deliveries.get_or_create(&delivered).clone(),
             latency: self.latency.get_or_create(&labels).clone(),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::ahead;
-use crate::event::{DeliveryId, Event, EventId, EventType};
+use crate::event::{Closed, DeliveryId, Event, EventId, EventType, Standing};
 use crate::retry;
 
 /// A receiver may ask for a pause, but not for ever.
@@ -35,8 +35,14 @@ pub struct Delivery {
     pub due_at: Timestamp,
     /// Tries that the receiver was charged with.
     pub attempts: u32,
+    /// Told by a digest only, since it was old news when it was first seen (`watch.max_age`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub digest_only: bool,
     /// Where it stands.
     pub state: State,
+    /// A person asked for this one by its id: it is sent although its event is settled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insisted: bool,
     /// The last failure, in a sentence without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,
@@ -58,7 +64,7 @@ pub enum State {
         /// When it was given up.
         at: Timestamp,
     },
-    /// Its reason went away before it was sent.
+    /// Its reason went away before the receiver had taken it.
     Withdrawn {
         /// When that was noticed.
         at: Timestamp,
@@ -143,6 +149,11 @@ impl FailureKind {
         }
     }
 
+    /// Whether it is the receiver as a whole that cannot take messages now, and not this one that is at fault.
+    pub fn is_trouble(self) -> bool {
+        matches!(self, Self::Timeout | Self::Unreachable | Self::Tls | Self::Receiver)
+    }
+
     /// Whether the whole channel waits rather than this delivery, which then costs it no attempt.
     pub fn pauses_channel(self) -> bool {
         matches!(self, Self::RateLimited | Self::Unauthorized)
@@ -172,6 +183,33 @@ pub struct Settled {
 
 /// What an attempt makes of a delivery. `draw` is uniform in 0..1 and jitters the wait.
 pub fn settle(claim: Claim, outcome: Outcome, now: Timestamp, policy: &retry::Policy, draw: f64) -> Settled {
+    let failures = claim.delivery.attempts + 1;
+    settle_after(failures, claim, outcome, now, policy, draw)
+}
+
+/// What the attempt of a digest makes of its deliveries. They wait for the same time, that of the one that has been tried
+/// most often, and so are told together again.
+pub fn settle_together(
+    claims: Vec<Claim>,
+    outcome: &Outcome,
+    now: Timestamp,
+    policy: &retry::Policy,
+    draw: f64,
+) -> Vec<Settled> {
+    let failures = claims.iter().map(|claim| claim.delivery.attempts + 1).max().unwrap_or(1);
+    let settle = |claim| settle_after(failures, claim, outcome.clone(), now, policy, draw);
+    claims.into_iter().map(settle).collect()
+}
+
+/// `failures` are those that the wait is for.
+fn settle_after(
+    failures: u32,
+    claim: Claim,
+    outcome: Outcome,
+    now: Timestamp,
+    policy: &retry::Policy,
+    draw: f64,
+) -> Settled {
     let mut delivery = claim.delivery;
     match outcome {
         Outcome::Delivered => {
@@ -191,7 +229,7 @@ pub fn settle(claim: Claim, outcome: Outcome, now: Timestamp, policy: &retry::Po
                 delivery.due_at = now;
             } else {
                 delivery.attempts += 1;
-                let wait = policy.wait(delivery.attempts, draw).max(wait.unwrap_or_default().min(LONGEST_WAIT));
+                let wait = policy.wait(failures, draw).max(asked(wait));
                 // The last try falls on the deadline itself, not short of it.
                 delivery.due_at = ahead(now, wait).min(deadline.max(now));
             }
@@ -204,6 +242,22 @@ pub fn settle(claim: Claim, outcome: Outcome, now: Timestamp, policy: &retry::Po
     Settled { lease: claim.lease, delivery }
 }
 
+/// The wait that a receiver asks for, within reason.
+pub fn asked(wait: Option<Duration>) -> Duration {
+    wait.unwrap_or_default().min(LONGEST_WAIT)
+}
+
+/// Why nobody needs to be told of a claimed delivery any more, when that is so. `plays` says whether attempts of this
+/// channel ask for recordings.
+///
+/// Asking for a voicemail's recording may mark it as heard, so after an attempt that has done so the mark proves nothing:
+/// better told once too often than never.
+pub fn settled_by(claim: &Claim, plays: bool) -> Option<Closed> {
+    let Standing::Closed { by, .. } = claim.event.standing else { return None };
+    let ours = by == Closed::Heard && plays && claim.event.recording && claim.delivery.last_failure.is_some();
+    (claim.event.is_settled() && !ours).then_some(by)
+}
+
 /// How long the whole channel waits after `failure`, when it does. `streak` counts such failures in a row, from 1.
 pub fn pause(failure: &Failure, wait: Option<Duration>, streak: u32) -> Option<Duration> {
     match failure.kind {
@@ -214,7 +268,7 @@ pub fn pause(failure: &Failure, wait: Option<Duration>, streak: u32) -> Option<D
     }
 }
 
-/// Takes a delivery out of the queue because its reason went away before it was ever sent.
+/// Takes a delivery out of the queue because its reason went away before it was taken by its receiver.
 pub fn withdraw(claim: Claim, now: Timestamp) -> Settled {
     let mut delivery = claim.delivery;
     delivery.state = State::Withdrawn { at: now };

@@ -48,10 +48,12 @@ pub struct Recordings {
 
 struct Account {
     pbx: Arc<Pbx>,
-    budget: Mutex<Budget>,
+    budget: Arc<Mutex<Budget>>,
     /// A lock for each event, so that channels that ask at the same time wait for one answer.
-    minted: Mutex<HashMap<EventId, Arc<tokio::sync::Mutex<Option<Minted>>>>>,
+    minted: Arc<Mutex<HashMap<EventId, Cell>>>,
 }
+
+type Cell = Arc<tokio::sync::Mutex<Option<Minted>>>;
 
 struct Minted {
     link: Link,
@@ -64,11 +66,21 @@ impl Recordings {
         let accounts = accounts
             .into_iter()
             .map(|(name, (pbx, limit))| {
-                let budget = Mutex::new(Budget::new(limit));
-                (name, Account { pbx, budget, minted: Mutex::default() })
+                let budget = Arc::new(Mutex::new(Budget::new(limit)));
+                (name, Account { pbx, budget, minted: Arc::default() })
             })
             .collect();
         Self { accounts, clock, metrics }
+    }
+
+    /// Shares links and budget of `account` with `before`, which may still have attempts under way: the vendor counts on
+    /// over a reload.
+    pub fn share(&mut self, account: &str, limit: u32, before: &Self) {
+        if let (Some(now), Some(before)) = (self.accounts.get_mut(account), before.accounts.get(account)) {
+            now.budget = Arc::clone(&before.budget);
+            now.minted = Arc::clone(&before.minted);
+            now.lock_budget().set_limit(limit);
+        }
     }
 
     /// A URL for the recording of `event` with at least half an hour left, or `None` when none can be had before the tick
@@ -145,7 +157,7 @@ impl Recordings {
 }
 
 impl Account {
-    fn cell(&self, event: EventId, now: Duration) -> Arc<tokio::sync::Mutex<Option<Minted>>> {
+    fn cell(&self, event: EventId, now: Duration) -> Cell {
         let mut minted = self.minted.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that nobody uses, and that hold nothing to share any more.
         minted.retain(|_, cell| {

@@ -15,7 +15,7 @@ pub struct Rules {
     pub grace: Duration,
     /// Calls whose caller hung up sooner are not announced.
     pub min_wait: Duration,
-    /// Older than this when first seen: remembered, not announced.
+    /// Older than this when first seen: told by a digest, not by a message of its own.
     pub max_age: Duration,
     /// How long an announced event is watched for its end.
     pub follow_up: Duration,
@@ -85,8 +85,6 @@ fn first_sight(
         Standing::Closed { at: now, by: Closed::Returned }
     } else if ended_at < announce_from {
         Standing::Quiet { why: Quiet::FirstRun }
-    } else if ended_at < back(now, rules.max_age) {
-        Standing::Quiet { why: Quiet::MaxAge }
     } else if record.kind == Kind::Call && waited.is_some_and(|waited| waited < rules.min_wait) {
         Standing::Quiet { why: Quiet::MinWait }
     } else {
@@ -108,6 +106,7 @@ fn first_sight(
         recording: record.audio == Audio::Present,
         seen_at: now,
         standing,
+        note: None,
     })
 }
 
@@ -145,6 +144,11 @@ pub fn announce_at(event: &Event, rules: &Rules) -> Timestamp {
         Kind::Call => ahead(event.ended_at, rules.grace),
         Kind::Voicemail => event.seen_at,
     }
+}
+
+/// Whether it was old news when it was first seen: then a digest tells it.
+pub fn is_old_news(event: &Event, rules: &Rules) -> bool {
+    event.ended_at < back(event.seen_at, rules.max_age)
 }
 
 /// Whether an event has been watched for its end long enough.

@@ -119,7 +119,9 @@ fn record() -> Result<Vec<u8>> {
         created_at: now,
         due_at: now,
         attempts: 0,
+        digest_only: false,
         state: State::Pending,
+        insisted: false,
         last_failure: None,
     };
     let mut record = codec::encode(&event)?;

@@ -28,7 +28,7 @@ use crate::tls;
 use crate::units::{OneOrManySchema, one_or_many};
 
 /// The keys of a channel of type `email`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Config {
     /// The server that takes the mail.
     pub smtp: Smtp,
@@ -52,7 +52,7 @@ pub struct Config {
 }
 
 /// The server that takes the mail.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Smtp {
     /// Name or address.
     pub host: String,

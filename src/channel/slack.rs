@@ -15,7 +15,7 @@ use crate::outbox::{Failure, FailureKind, Outcome};
 use crate::private::{Mask, Secret};
 
 /// The keys of a channel of type `slack`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Config {
     /// The incoming webhook's URL, which is a secret. Or `webhook_url_file`.
     pub webhook_url: Secret,

@@ -24,7 +24,7 @@ use crate::private::{Mask, Secret};
 use crate::units::{OneOrManySchema, one_or_many};
 
 /// The keys of a channel of type `webhook`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Config {
     /// Where the request goes. May hold a token, so it is masked like a secret. Or `url_file`.
     pub url: Secret,
@@ -129,11 +129,13 @@ fn signer(secret: &Secret) -> Result<Hmac<Sha256>, String> {
     Hmac::new_from_slice(&key).map_err(|_| wrong.to_owned())
 }
 
-/// The names of people in a body, which a receiver that finds fault with it may echo.
+/// The names of people in a body, which a receiver that finds fault with it may echo: of one event, or of a digest's.
 fn names(body: &[u8]) -> Vec<String> {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let name = |party: &str| Some(body["data"][party]["name"].as_str()?.to_owned());
-    ["caller", "called"].into_iter().filter_map(name).collect()
+    let data = &body["data"];
+    let events = data["events"].as_array().map_or(std::slice::from_ref(data), Vec::as_slice);
+    let name = |event: &serde_json::Value, party: &str| Some(event[party]["name"].as_str()?.to_owned());
+    events.iter().flat_map(|event| ["caller", "called"].into_iter().filter_map(|party| name(event, party))).collect()
 }
 
 #[async_trait]

@@ -1,22 +1,27 @@
 //! The command line: one file per group of commands.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{self, StartError};
+use crate::app::{self, RunError, StartError};
 use crate::config::{self, Config};
 use crate::event::EventType;
 use crate::store::StoreError;
 
 mod check;
+mod daemon;
 mod demo;
+mod listing;
 mod messages;
 mod online;
+mod outbox;
 mod run;
+mod systemd;
+mod table;
 
 /// Tells the right people once, promptly, about missed calls and unheard voicemails of a Bulutsantralim cloud PBX.
 #[derive(Debug, Parser)]
@@ -74,6 +79,12 @@ enum Command {
         #[arg(long, value_name = "TYPE", default_value = "call.missed")]
         event: EventType,
     },
+    /// The outbox: what is sent, waits, or was given up, while the daemon runs and when it does not
+    #[command(subcommand)]
+    Deliveries(outbox::DeliveriesCommand),
+    /// What was seen: missed calls and voicemails
+    #[command(subcommand)]
+    Events(outbox::EventsCommand),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Everything on this machine: a simulated PBX, real receivers, the real pipeline between them
@@ -99,6 +110,15 @@ impl From<StartError> for Failure {
         match error {
             StartError::Config(_) => Self::Usage(error.to_string()),
             StartError::Store(_) | StartError::Listen { .. } => Self::Run(error.to_string()),
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Start(error) => error.into(),
+            RunError::Panicked(_) | RunError::Store(_) => Self::Run(error.to_string()),
         }
     }
 }
@@ -144,7 +164,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(args: &Args) -> Result<(), Failure> {
     match &args.command {
-        Command::Run => block_on(run::run(&load(args)?)),
+        Command::Run => block_on(run::run(&config_path(args)?)),
         Command::Once => block_on(run::once(&load(args)?)),
         Command::Check { online } => {
             let config = check::check(&config_path(args)?, &environment)?;
@@ -152,6 +172,8 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         }
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
         Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
+        Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
+        Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
         Command::Schema => check::schema(),
         Command::Demo(options) => {
             // no-color.org: set and not empty.
@@ -162,7 +184,11 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    app::runtime().map_err(|error| Failure::Run(format!("cannot start: {error}")))?.block_on(work)
+    let runtime = app::runtime().map_err(|error| Failure::Run(format!("cannot start: {error}")))?;
+    let result = runtime.block_on(work);
+    // Looking up a name blocks a thread for as long as the resolver likes; the end of the process does not wait for it.
+    runtime.shutdown_background();
+    result
 }
 
 fn load(args: &Args) -> Result<Config, Failure> {
@@ -218,8 +244,28 @@ fn complain(what: &dyn std::fmt::Display) {
     eprintln!("error: {what}");
 }
 
-/// Data for whoever asked for it.
-#[expect(clippy::print_stdout, reason = "the one place that prints data")]
+/// Data for whoever asked for it. Who has stopped reading (`| head`) has what they wanted.
 fn say(what: &dyn std::fmt::Display) {
-    println!("{what}");
+    if let Err(error) = writeln!(std::io::stdout(), "{what}")
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        complain(&format!("stdout cannot be written: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lookup_that_hangs_does_not_hold_up_the_end() {
+        let (release, hangs) = std::sync::mpsc::channel::<()>();
+        let ended = block_on(async {
+            tokio::task::spawn_blocking(move || hangs.recv());
+            Ok(())
+        });
+        assert!(ended.is_ok());
+        // Only now may it end: the line above was reached while it hung.
+        drop(release);
+    }
 }

@@ -9,7 +9,7 @@ use jiff::tz::TimeZoneDatabase;
 use url::{Host, Url};
 
 use super::problems::{Findings, did_you_mean};
-use super::shape::{Account, Config, DeliveryDefaults, Retry, Watch};
+use super::shape::{Account, Config, DeliveryDefaults, MissedCalls, Retry, Watch};
 use crate::retry;
 use crate::units::format_duration;
 
@@ -21,6 +21,8 @@ pub(crate) use routes::some_match_nothing;
 const DAY: Duration = Duration::from_secs(86_400);
 /// The PBX refuses a longer range in one request.
 const LONGEST_RANGE: Duration = Duration::from_secs(31 * 86_400);
+/// Why a `max_age` must not be that short.
+const TOO_YOUNG: &str = "what is older goes into a digest, and a call waits for `grace` first: every call would";
 /// Shorter waits and limits are slips of the unit.
 const SHORTEST: Duration = Duration::from_millis(10);
 
@@ -135,11 +137,7 @@ fn watch(watch: &Watch, findings: &mut Findings<'_>) {
             findings.at(path, format!("must be at most 31d, found {}", format_duration(range)), hint);
         }
     }
-    let longer_than_grace_and_every = |found| {
-        let (grace, every) = (format_duration(calls.grace), format_duration(calls.every));
-        let found = format_duration(found);
-        format!("must be longer than `grace` ({grace}) and `every` ({every}) of missed_calls together, found {found}")
-    };
+    let longer_than_grace_and_every = |found| longer_than_grace_and_every(calls, found);
     if calls.lookback <= calls.grace + calls.every {
         let hint = "a call is read again until `grace` is over".to_owned();
         findings.at("watch.missed_calls.lookback", longer_than_grace_and_every(calls.lookback), Some(hint));
@@ -149,14 +147,23 @@ fn watch(watch: &Watch, findings: &mut Findings<'_>) {
         findings.at("watch.voicemails.lookback", message, None);
     }
     if watch.max_age <= calls.grace + calls.every {
-        let hint = "nothing older is announced, and a call waits for `grace` first: no call would ever be announced";
-        findings.at("watch.max_age", longer_than_grace_and_every(watch.max_age), Some(hint.to_owned()));
+        findings.at("watch.max_age", longer_than_grace_and_every(watch.max_age), Some(TOO_YOUNG.to_owned()));
     }
+}
+
+fn longer_than_grace_and_every(calls: &MissedCalls, found: Duration) -> String {
+    let (grace, every) = (format_duration(calls.grace), format_duration(calls.every));
+    let found = format_duration(found);
+    format!("must be longer than `grace` ({grace}) and `every` ({every}) of missed_calls together, found {found}")
 }
 
 fn delivery(delivery: &DeliveryDefaults, findings: &mut Findings<'_>) {
     at_least("delivery.timeout", delivery.timeout, SHORTEST, findings);
     concurrency("delivery.concurrency", delivery.concurrency, findings);
+    if delivery.digest_over == 0 {
+        let hint = "1 makes a digest of any two that are due at once; there is no way to have digests only";
+        findings.at("delivery.digest_over", "must be at least 1, found 0", Some(hint.to_owned()));
+    }
     retry("delivery.retry", &delivery.retry, &retry::Policy::default(), findings);
 }
 

@@ -136,7 +136,7 @@ pub struct Watch {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "DurationText")]
     pub first_run: Duration,
-    /// Older than this when first seen (after an outage, say): remembered and counted, not announced.
+    /// Older than this when first seen (after an outage, say): into one digest per channel, not one message each.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "DurationText")]
     pub max_age: Duration,

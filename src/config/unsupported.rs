@@ -14,7 +14,7 @@ enum Off {
     Text(&'static str),
 }
 
-const KEYS: [(&str, &str, Off); 31] = [
+const KEYS: [(&str, &str, Off); 29] = [
     ("", "callback", Off::Null),
     ("", "health", Off::Null),
     ("", "push", Off::Null),
@@ -28,8 +28,6 @@ const KEYS: [(&str, &str, Off); 31] = [
     ("channels[]", "content_type", Off::Text("application/json")),
     ("channels[]", "follow_up", Off::Empty),
     ("channels[]", "mask_numbers", Off::Empty),
-    ("channels[]", "max_age", Off::Empty),
-    ("delivery", "digest_over", Off::Empty),
     ("http", "link_ttl", Off::Empty),
     ("http", "public_url", Off::Empty),
     ("http", "token", Off::Empty),

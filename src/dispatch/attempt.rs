@@ -1,45 +1,102 @@
-//! One attempt: the link is minted, the message made of what is known now, and given to the channel.
+//! One attempt: the message made of what is known now, and given to the channel.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use super::Context;
 use crate::channel::{Channel, Parcel};
 use crate::config::RecordingMode;
+use crate::event::DeliveryId;
 use crate::message::Locale;
-use crate::outbox::{Claim, Outcome};
-use crate::render::{Facts, Recording};
+use crate::outbox::{self, Claim, Failure, FailureKind, Outcome};
+use crate::render::{Digest, Facts, InDigest, Recording};
 
 /// A message waits this long for a recording URL after its own due time, then goes without.
 pub(super) const URL_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Tries once. The channel bounds its own part; the wait for a link is bounded by [`URL_PATIENCE`].
-pub(super) async fn attempt(
-    claim: &Claim,
-    channel: &dyn Channel,
-    context: &Context,
-    locale: Locale,
-    mode: RecordingMode,
-) -> Outcome {
-    let recording = match mode {
-        RecordingMode::Link if claim.event.recording => {
-            let now = context.clock.moment();
-            let late = Duration::try_from(now.at.duration_since(claim.delivery.due_at)).unwrap_or_default();
-            let deadline = (now.tick + URL_PATIENCE).saturating_sub(late);
-            match context.recordings.link(&claim.event, deadline).await {
-                Some(link) => Recording::Link { url: link.url, expires_at: link.expires_at },
-                None => Recording::Elsewhere,
-            }
-        }
-        RecordingMode::Link | RecordingMode::None => Recording::None,
-    };
-    let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false };
-    let rendered = context.renderer.render(channel.channel_type(), locale, &facts);
-    if let Some(failure) = rendered.failure {
-        context.metrics.degraded(&claim.delivery.channel);
-        tracing::error!(
-            delivery = %claim.delivery.id, channel = claim.delivery.channel, failure,
-            "the template failed: the message goes out as plain text"
-        );
+/// What a lane sends, and how.
+#[derive(Clone)]
+pub(super) struct Sender {
+    pub channel: Arc<dyn Channel>,
+    pub context: Context,
+    pub locale: Locale,
+    pub recording: RecordingMode,
+}
+
+impl Sender {
+    /// Whether attempts ask for recordings, and so may mark voicemails as heard.
+    pub(super) fn plays(&self) -> bool {
+        self.recording == RecordingMode::Link
     }
-    channel.send(Parcel { id: claim.delivery.id, message: &rendered.message, now: context.clock.now() }).await
+
+    /// Tries once. The channel bounds its own part; the wait for a link is bounded by [`URL_PATIENCE`].
+    pub(super) async fn send(&self, claim: &Claim) -> Outcome {
+        guarded(self.attempt(claim)).await
+    }
+
+    async fn attempt(&self, claim: &Claim) -> Outcome {
+        let context = &self.context;
+        let recording = match self.recording {
+            RecordingMode::Link if claim.event.recording => {
+                let now = context.clock.moment();
+                let late = Duration::try_from(now.at.duration_since(claim.delivery.due_at)).unwrap_or_default();
+                let deadline = (now.tick + URL_PATIENCE).saturating_sub(late);
+                match context.recordings.link(&claim.event, deadline).await {
+                    Some(link) => Recording::Link { url: link.url, expires_at: link.expires_at },
+                    None => Recording::Elsewhere,
+                }
+            }
+            RecordingMode::Link | RecordingMode::None => Recording::None,
+        };
+        let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false };
+        let rendered = context.renderer.render(self.channel.channel_type(), self.locale, &facts);
+        if let Some(failure) = rendered.failure {
+            context.metrics.degraded(&claim.delivery.channel);
+            tracing::error!(
+                delivery = %claim.delivery.id, channel = claim.delivery.channel, failure,
+                "the template failed: the message goes out as plain text"
+            );
+        }
+        let id = claim.delivery.id;
+        self.channel.send(Parcel { id, message: &rendered.message, now: context.clock.now() }).await
+    }
+
+    /// Makes the digest of as many of `claims` as one message holds, from the first on. A panic counts as a failure of
+    /// ours, with which they come again.
+    pub(super) fn digest(&self, claims: &[Claim]) -> Result<Digest, Outcome> {
+        let make = || {
+            let of = |claim| outbox::settled_by(claim, self.plays());
+            let rows: Vec<InDigest<'_>> = claims
+                .iter()
+                .map(|claim| InDigest { event: &claim.event, event_type: claim.delivery.event, settled: of(claim) })
+                .collect();
+            self.context.renderer.digest(self.channel.channel_type(), self.locale, &rows)
+        };
+        let digest = catch_unwind(AssertUnwindSafe(make)).map_err(|_| panicked())?;
+        if let (Some(failure), Some(first)) = (&digest.failure, claims.first()) {
+            let channel = &first.delivery.channel;
+            self.context.metrics.degraded(channel);
+            tracing::error!(channel, failure, "the template failed: the digest goes out as plain text");
+        }
+        Ok(digest)
+    }
+
+    /// Sends a digest once.
+    pub(super) async fn send_digest(&self, id: DeliveryId, digest: &Digest) -> Outcome {
+        let parcel = Parcel { id, message: &digest.message, now: self.context.clock.now() };
+        guarded(self.channel.send(parcel)).await
+    }
+}
+
+/// A panic in one message must not end the lane; it counts as a failure of ours and comes again.
+async fn guarded(attempt: impl Future<Output = Outcome>) -> Outcome {
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| panicked())
+}
+
+fn panicked() -> Outcome {
+    let failure = Failure::new(FailureKind::Internal, "the attempt panicked; this is a bug");
+    Outcome::RetryAfter { failure, wait: None }
 }

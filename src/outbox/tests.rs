@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Called, Caller, Kind, Standing};
+use crate::event::{Called, Caller, Closed, Kind, Standing};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -30,6 +30,7 @@ fn claim() -> Claim {
         recording: false,
         seen_at: at(-5),
         standing: Standing::Announced { at: at(0) },
+        note: None,
     };
     let delivery = Delivery {
         id: DeliveryId::derive("main", EventType::CallMissed, "u1", "crm"),
@@ -42,7 +43,9 @@ fn claim() -> Claim {
         created_at: at(0),
         due_at: at(0),
         attempts: 0,
+        digest_only: false,
         state: State::Pending,
+        insisted: false,
         last_failure: None,
     };
     Claim { lease: 7, delivery, event }
@@ -144,6 +147,38 @@ fn a_channel_that_stays_paused_past_the_deadline_gives_up_too() {
 fn a_withdrawn_delivery_keeps_its_attempts() {
     let Settled { lease, delivery } = withdraw(claim(), at(3));
     assert_eq!((lease, delivery.attempts, delivery.state), (7, 0, State::Withdrawn { at: at(3) }));
+}
+
+#[test]
+fn the_deliveries_of_a_digest_share_its_end_and_wait_as_long_as_the_one_that_was_tried_most() {
+    let settled = settle_together(vec![after(0), after(3)], &again(FailureKind::Timeout, None), at(9), &policy(), 0.5);
+    let due = at(9).checked_add(Duration::from_millis(78_125)).unwrap();
+    let rows: Vec<_> = settled.iter().map(|one| (one.delivery.attempts, one.delivery.due_at)).collect();
+    assert_eq!(rows, [(1, due), (4, due)]);
+    let settled = settle_together(vec![after(0), after(3)], &Outcome::Delivered, at(9), &policy(), 0.5);
+    assert!(settled.iter().all(|one| one.delivery.state == State::Delivered { at: at(9) }));
+}
+
+#[test]
+fn what_is_settled_need_not_be_told_but_our_own_listening_settles_nothing() {
+    let closed = |by, recording, tried: bool| {
+        let mut claim = claim();
+        claim.event.standing = Standing::Closed { at: at(5), by };
+        claim.event.recording = recording;
+        claim.delivery.last_failure = tried.then(|| failure(FailureKind::Timeout));
+        claim
+    };
+    let all =
+        [Closed::Returned, Closed::CallerReached, Closed::Answered, Closed::Voicemail, Closed::Heard, Closed::ByHand];
+    for by in all {
+        assert_eq!(settled_by(&closed(by, true, false), true), Some(by));
+        assert_eq!(settled_by(&closed(by, true, true), false), Some(by), "nobody asked for the audio");
+        assert_eq!(settled_by(&closed(by, false, true), true), Some(by), "there was none to ask for");
+        let after_an_attempt = settled_by(&closed(by, true, true), true);
+        assert_eq!(after_an_attempt, (by != Closed::Heard).then_some(by));
+    }
+    assert_eq!(settled_by(&closed(Closed::Expired, false, false), true), None);
+    assert_eq!(settled_by(&claim(), true), None);
 }
 
 #[test]

@@ -10,7 +10,7 @@ const WINDOW: Duration = Duration::from_millis(60_500);
 #[derive(Debug, Clone)]
 pub struct Budget {
     per_minute: u32,
-    /// Ticks of the requests that still count, oldest first; at most `per_minute`.
+    /// Ticks of the requests that still count, oldest first.
     taken: VecDeque<Duration>,
     /// Nothing is free before.
     blocked: Duration,
@@ -20,6 +20,11 @@ impl Budget {
     /// `per_minute` requests in any 60 seconds.
     pub fn new(per_minute: u32) -> Self {
         Self { per_minute, taken: VecDeque::new(), blocked: Duration::ZERO }
+    }
+
+    /// From now on `per_minute`; what was taken still counts.
+    pub fn set_limit(&mut self, per_minute: u32) {
+        self.per_minute = per_minute;
     }
 
     /// How many requests may be made at tick `now`.

@@ -242,22 +242,27 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// What `data` looks like to a template.
     pub fn new(data: &'a Data<'a>, facts: &Facts<'_>, locale: Locale) -> Self {
-        let called = &data.called;
         Self {
             data,
             event_type: facts.event_type,
             locale,
             who: who(&data.caller, locale),
-            extension: match (&called.extension, &called.name) {
-                (Some(extension), Some(name)) if extension != name => Some(format!("{extension} ({name})")),
-                (one, other) => one.as_deref().or(other.as_deref()).map(str::to_owned),
-            },
+            extension: extension(&data.called),
             listen_elsewhere: facts.recording != Recording::None && data.recording.is_none(),
         }
     }
 }
 
-fn who(caller: &CallerData<'_>, locale: Locale) -> String {
+/// The extension with its name, or what is known of it.
+pub(super) fn extension(called: &CalledData<'_>) -> Option<String> {
+    match (&called.extension, &called.name) {
+        (Some(extension), Some(name)) if extension != name => Some(format!("{extension} ({name})")),
+        (one, other) => one.as_deref().or(other.as_deref()).map(str::to_owned),
+    }
+}
+
+/// The caller in one line.
+pub(super) fn who(caller: &CallerData<'_>, locale: Locale) -> String {
     let (title, aside) = match locale {
         Locale::Tr => ("Gizli numara", "gizli numara"),
         Locale::En => ("Withheld number", "withheld number"),

@@ -3,6 +3,7 @@
 //! A template can fail, a message cannot: what a template could not make is made without one, and [`Rendered::failure`]
 //! says why.
 
+mod digest;
 pub mod facts;
 mod fallback;
 pub mod helpers;
@@ -16,12 +17,14 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
+pub use self::digest::{Digest, InDigest, most_in_digest};
 use self::facts::{Context, Data};
 pub use self::facts::{Facts, Recording};
 use self::templates::Templates;
-use crate::event::{Event, EventType};
+use crate::event::{Closed, Event, EventType};
 use crate::message::{ChannelType, Locale, Mail, Message};
 use crate::private::Secret;
 
@@ -93,6 +96,7 @@ impl Renderer {
         let mut problems: Vec<(String, String)> = Vec::new();
         for channel in ChannelType::ALL {
             for locale in Locale::ALL {
+                problems.extend(self.check_digest(channel, locale, now).map(|problem| (problem, "digest".to_owned())));
                 for event_type in EventType::ALL {
                     let samples = samples::all(event_type, now);
                     let failure = samples.iter().find_map(|(sample, event)| {
@@ -110,15 +114,38 @@ impl Renderer {
         problems.into_iter().map(|(problem, sample)| format!("{problem} (with the sample `{sample}`)")).collect()
     }
 
+    /// Of every sample alone and of all together, settled and not: what fails first.
+    fn check_digest(&self, channel: ChannelType, locale: Locale, now: Timestamp) -> Option<String> {
+        let samples: Vec<_> = EventType::ALL
+            .into_iter()
+            .flat_map(|event_type| samples::all(event_type, now).into_iter().map(move |(_, event)| (event, event_type)))
+            .collect();
+        let by = [None, Some(Closed::Returned)].into_iter().cycle();
+        let rows = samples.iter().zip(by).map(|((event, event_type), settled)| InDigest {
+            event,
+            event_type: *event_type,
+            settled,
+        });
+        let rows: Vec<InDigest<'_>> = rows.collect();
+        let alone = rows.chunks(1);
+        std::iter::once(rows.as_slice()).chain(alone).find_map(|rows| self.digest(channel, locale, rows).failure)
+    }
+
     fn mail(&self, context: &Context<'_>, thread: &str) -> Result<Mail, String> {
         let folder = format!("{}/email/{}", context.locale.as_str(), context.event_type);
         let values = wrap(context)?;
         let part = |ending: &str| self.templates.render(&format!("{folder}.{ending}"), &values);
-        let subject = text::clean(&part("subject.txt")?, MAX_SUBJECT).into_owned();
-        if subject.is_empty() {
-            return Err(format!("{}: gives an empty subject", self.templates.place(&format!("{folder}.subject.txt"))));
-        }
+        let subject = self.subject(&folder, &values)?;
         Ok(Mail { subject, text: tidy(&part("txt")?), html: part("html")?, thread: thread.to_owned() })
+    }
+
+    fn subject(&self, folder: &str, values: &handlebars::Context) -> Result<String, String> {
+        let name = format!("{folder}.subject.txt");
+        let subject = text::clean(&self.templates.render(&name, values)?, MAX_SUBJECT).into_owned();
+        if subject.is_empty() {
+            return Err(format!("{}: gives an empty subject", self.templates.place(&name)));
+        }
+        Ok(subject)
     }
 
     fn slack(&self, context: &Context<'_>) -> Result<bytes::Bytes, String> {
@@ -144,7 +171,7 @@ impl Renderer {
     }
 }
 
-fn wrap(context: &Context<'_>) -> Result<handlebars::Context, String> {
+fn wrap(context: &impl Serialize) -> Result<handlebars::Context, String> {
     handlebars::Context::wraps(context).map_err(|error| format!("cannot give the facts to a template: {error}"))
 }
 

@@ -3,8 +3,15 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::digest::InDigest;
 use super::facts::{Data, Stamp};
-use crate::event::EventType;
+use crate::event::{Closed, EventType, Standing};
+
+/// A body is smaller than this.
+const MAX_BODY: usize = 20_000;
+
+/// What a digest has around its events, and some room.
+const AROUND: usize = 200;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -20,4 +27,54 @@ pub(super) fn body(event_type: EventType, data: &Data<'_>) -> Bytes {
     // Cannot fail: string keys, no foreign `Serialize`, and memory as the writer.
     let _ = serde_json::to_writer(&mut bytes, &Body { event_type, timestamp: data.ended_at, data });
     bytes.into()
+}
+
+#[derive(Serialize)]
+struct InBody<'a> {
+    #[serde(rename = "type")]
+    event_type: EventType,
+    /// What has settled it since it was decided to tell it: `returned`, `caller_reached`, `answered`, `heard`.
+    settled: Option<Closed>,
+    #[serde(flatten)]
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct DigestBody<'a> {
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    timestamp: Option<Stamp>,
+    data: Events<'a>,
+}
+
+#[derive(Serialize)]
+struct Events<'a> {
+    events: &'a [InBody<'a>],
+}
+
+/// The body of a digest, and how many of `events` it tells: as many as fit, from the first on, and at least one. Its
+/// `timestamp` is when the last of their calls ended.
+pub(super) fn digest(events: &[InDigest<'_>], data: Vec<Data<'_>>) -> (Bytes, usize) {
+    let mut size = AROUND;
+    let mut rows = Vec::new();
+    let mut timestamp: Option<Stamp> = None;
+    for (event, mut data) in events.iter().zip(data) {
+        if let (Some(Closed::Returned), Standing::Closed { at, .. }) = (event.settled, event.event.standing) {
+            data.returned_at = Some(Stamp(at));
+        }
+        let ended_at = data.ended_at;
+        let row = InBody { event_type: event.event_type, settled: event.settled, data };
+        // Cannot fail, as above.
+        size += serde_json::to_vec(&row).map_or(0, |bytes| bytes.len()) + 1;
+        if size >= MAX_BODY && !rows.is_empty() {
+            break;
+        }
+        rows.push(row);
+        timestamp = Some(timestamp.map_or(ended_at, |Stamp(last)| Stamp(last.max(ended_at.0))));
+    }
+    let mut bytes = Vec::with_capacity(size);
+    let body = DigestBody { event_type: "digest", timestamp, data: Events { events: &rows } };
+    // Cannot fail, as above.
+    let _ = serde_json::to_writer(&mut bytes, &body);
+    (bytes.into(), rows.len())
 }

@@ -53,6 +53,7 @@ pub fn event(event_type: EventType, now: Timestamp) -> Event {
         recording: !call,
         seen_at: now,
         standing: Standing::Announced { at: now },
+        note: None,
     }
 }
 

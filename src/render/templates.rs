@@ -19,6 +19,7 @@ macro_rules! built_in {
 
 /// By their names in the folder, without the ending `.hbs`.
 const BUILT_IN: &[(&str, &str)] = built_in![
+    "shared/email.open.html",
     "shared/email.head.html",
     "shared/email.call.html",
     "shared/email.listen.html",
@@ -33,6 +34,10 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "tr/email/voicemail.new.subject.txt",
     "tr/email/voicemail.new.txt",
     "tr/email/voicemail.new.html",
+    "tr/email/digest.subject.txt",
+    "tr/email/digest.txt",
+    "tr/email/digest.html",
+    "tr/slack/digest.json",
     "tr/slack/call.missed.json",
     "tr/slack/voicemail.new.json",
     "en/email/call.missed.subject.txt",
@@ -41,6 +46,10 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "en/email/voicemail.new.subject.txt",
     "en/email/voicemail.new.txt",
     "en/email/voicemail.new.html",
+    "en/email/digest.subject.txt",
+    "en/email/digest.txt",
+    "en/email/digest.html",
+    "en/slack/digest.json",
     "en/slack/call.missed.json",
     "en/slack/voicemail.new.json",
 ];

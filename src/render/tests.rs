@@ -157,7 +157,7 @@ fn no_name_can_add_a_header() {
 }
 
 /// The names of the tags in the order in which a browser meets them.
-fn tags(html: &str) -> Vec<&str> {
+pub(super) fn tags(html: &str) -> Vec<&str> {
     html.split('<').skip(1).map(|rest| rest.split(|c: char| c == '>' || c.is_whitespace()).next().unwrap()).collect()
 }
 
@@ -185,7 +185,7 @@ fn no_name_can_add_markup_to_a_mail() {
 }
 
 /// The message with every text but the fixed words of Slack's own blanked.
-fn shape(value: &Value) -> Value {
+pub(super) fn shape(value: &Value) -> Value {
     match value {
         Value::Object(map) => map
             .iter()
@@ -198,7 +198,7 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-fn text_objects<'v>(value: &'v Value, found: &mut Vec<&'v Value>) {
+pub(super) fn text_objects<'v>(value: &'v Value, found: &mut Vec<&'v Value>) {
     match value {
         Value::Object(map) => {
             if matches!(map.get("type").and_then(Value::as_str), Some("mrkdwn" | "plain_text")) {
@@ -341,9 +341,9 @@ fn every_problem_of_the_folder_is_told_at_once_with_file_and_line() {
     let root = folder.path().display().to_string();
     insta::assert_snapshot!(problems.join("\n").replace(&root, "FOLDER"), @"
     FOLDER/en/slack/missed.json.hbs: replaces no built-in template
-    hint: these can be replaced: en/slack/call.missed.json.hbs, en/slack/voicemail.new.json.hbs
+    hint: these can be replaced: en/slack/digest.json.hbs, en/slack/call.missed.json.hbs, en/slack/voicemail.new.json.hbs
     FOLDER/tr/email/call.missed.html: replaces no built-in template
-    hint: these can be replaced: tr/email/call.missed.subject.txt.hbs, tr/email/call.missed.txt.hbs, tr/email/call.missed.html.hbs, tr/email/voicemail.new.subject.txt.hbs, tr/email/voicemail.new.txt.hbs, tr/email/voicemail.new.html.hbs, en/email/call.missed.html.hbs
+    hint: these can be replaced: tr/email/call.missed.subject.txt.hbs, tr/email/call.missed.txt.hbs, tr/email/call.missed.html.hbs, tr/email/voicemail.new.subject.txt.hbs, tr/email/voicemail.new.txt.hbs, tr/email/voicemail.new.html.hbs, tr/email/digest.subject.txt.hbs, tr/email/digest.txt.hbs, tr/email/digest.html.hbs, en/email/call.missed.html.hbs
     FOLDER/tr/email/voicemail.new.txt.hbs: is not UTF-8
     FOLDER/en/slack/call.missed.json.hbs:1:6: a `{{…}}` is not understood or not closed
     FOLDER/tr/email/call.missed.txt.hbs:3:13: a block is opened and not closed

@@ -15,6 +15,9 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
+pub mod api;
+pub mod control;
+
 /// A client that is slow to read must not hold up the stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Batch, Source, Store};
+use super::{Batch, Source, Store, Together};
 use crate::clock::Moment;
 use crate::cursor::{Cursor, ahead, back};
 use crate::event::{Closed, DeliveryId, Event, EventId, EventType, Kind, Quiet, Standing};
@@ -22,7 +22,10 @@ macro_rules! exercise {
             an_event_that_is_committed_again_replaces_its_row
             an_event_that_opens_and_closes_at_once_is_closed
             a_delivery_that_exists_is_left_alone_in_every_state
-            claims_come_by_due_time_then_by_the_time_of_the_call_up_to_the_limit
+            claims_come_by_the_time_of_the_call_whenever_they_came_due_up_to_the_limit
+            more_than_so_many_due_at_once_are_claimed_together
+            old_news_is_claimed_together_however_little_it_is
+            what_waits_for_a_receiver_that_is_well_again_is_due_at_once
             claims_are_of_one_channel
             a_claim_is_had_by_one_until_its_lease_ends
             leases_end_with_the_process
@@ -33,6 +36,11 @@ macro_rules! exercise {
             next_due_tells_the_tick_of_the_next_claim
             changed_wakes_whoever_waits_for_the_channel
             a_dead_row_lives_again_when_a_person_says_so
+            a_pending_row_need_not_wait_when_a_person_says_so
+            a_dropped_row_is_gone_for_good
+            a_row_of_the_outbox_is_found_by_its_id
+            what_a_person_has_closed_no_commit_opens_again
+            list_events_gives_the_events_that_are_wanted
             prune_forgets_what_is_old_and_finished_and_keeps_the_rest
             open_events_are_those_of_the_source_that_somebody_must_act_on
             a_cursor_reads_back_as_it_was_written
@@ -86,7 +94,9 @@ pub(super) fn delivery(uuid: &str, channel: &str) -> Delivery {
         created_at: at,
         due_at: at,
         attempts: 0,
+        digest_only: false,
         state: State::Pending,
+        insisted: false,
         last_failure: None,
     }
 }
@@ -217,16 +227,19 @@ pub(super) async fn a_delivery_that_exists_is_left_alone_in_every_state(open: im
     assert_eq!(claim(&store, morning()).await.len(), 1);
 }
 
-pub(super) async fn claims_come_by_due_time_then_by_the_time_of_the_call_up_to_the_limit(
+fn happened(delivery: Delivery, ago: Duration) -> Delivery {
+    Delivery { happened_at: back(morning().at, ago), ..delivery }
+}
+
+pub(super) async fn claims_come_by_the_time_of_the_call_whenever_they_came_due_up_to_the_limit(
     open: impl AsyncFn(Moment) -> Shared,
 ) {
     let store = open(morning()).await;
-    let happened = |delivery: Delivery, ago| Delivery { happened_at: back(morning().at, ago), ..delivery };
     let rows = [
         happened(due_after("due last", 2 * SECOND), 9 * SECOND),
         happened(due_after("younger call", SECOND), SECOND),
         happened(due_after("older call", SECOND), 2 * SECOND),
-        due_after("not due", 4 * SECOND),
+        happened(due_after("not due", 4 * SECOND), Duration::from_millis(500)),
         due_after("due first", Duration::ZERO),
     ];
     store.commit(batch(rows.clone()), morning()).await.unwrap();
@@ -234,7 +247,65 @@ pub(super) async fn claims_come_by_due_time_then_by_the_time_of_the_call_up_to_t
     let mut order = ids(&store.claim_due(CRM, 3, LEASE, now).await.unwrap());
     assert_eq!(order.len(), 3);
     order.extend(ids(&store.claim_due(CRM, 3, LEASE, now).await.unwrap()));
-    assert_eq!(order, [&rows[4], &rows[2], &rows[1], &rows[0]].map(|row| row.id));
+    assert_eq!(order, [&rows[0], &rows[2], &rows[1], &rows[4]].map(|row| row.id));
+    // A lease that has ended, and what has come due since, stand in the same order.
+    let again = ids(&store.claim_due(CRM, 9, LEASE, after(now, LEASE)).await.unwrap());
+    assert_eq!(again, [&rows[0], &rows[2], &rows[1], &rows[3], &rows[4]].map(|row| row.id));
+}
+
+fn together(over: usize, most: usize) -> Together {
+    Together { over, before: Timestamp::MIN, most }
+}
+
+pub(super) async fn more_than_so_many_due_at_once_are_claimed_together(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let rows: Vec<Delivery> = (0..6).map(|n| happened(delivery(&format!("c{n}"), CRM), (9 - n) * SECOND)).collect();
+    let later = due_after("later", SECOND);
+    store.commit(batch(rows.iter().cloned().chain([later])), morning()).await.unwrap();
+    let (none, left) = store.claim_together(CRM, &together(6, 4), LEASE, morning()).await.unwrap();
+    assert_eq!((none.len(), left), (0, 0), "six are not more than six");
+    let (first, left) = store.claim_together(CRM, &together(5, 4), LEASE, morning()).await.unwrap();
+    assert_eq!((ids(&first), left), (rows[..4].iter().map(|row| row.id).collect(), 2));
+    let (rest, left) = store.claim_together(CRM, &together(0, 4), LEASE, morning()).await.unwrap();
+    assert_eq!((ids(&rest), left), (rows[4..].iter().map(|row| row.id).collect(), 0));
+    assert_eq!(store.claim_together("nobody", &together(0, 4), LEASE, morning()).await.unwrap().0.len(), 0);
+}
+
+pub(super) async fn old_news_is_claimed_together_however_little_it_is(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let old_news = Delivery { digest_only: true, ..happened(delivery("old news", CRM), SECOND) };
+    let rows = [happened(delivery("old", CRM), 9 * SECOND), happened(delivery("young", CRM), 2 * SECOND), old_news];
+    store.commit(batch(rows.clone()), morning()).await.unwrap();
+    drop(store);
+    let store = open(morning()).await;
+    let before = |ago| Together { over: usize::MAX, before: back(morning().at, ago), most: 9 };
+    let (claims, left) = store.claim_together(CRM, &before(3 * SECOND), LEASE, morning()).await.unwrap();
+    assert_eq!((ids(&claims), left), (vec![rows[0].id, rows[2].id], 0));
+    assert_eq!(ids(&claim(&store, morning()).await), [rows[1].id]);
+    let later = after(morning(), LEASE);
+    assert_eq!(ids(&claim(&store, later).await), [rows[0].id, rows[1].id], "never that which only a digest tells");
+    let (claims, _) = store.claim_together(CRM, &before(3 * SECOND), LEASE, later).await.unwrap();
+    assert_eq!(ids(&claims), [rows[2].id]);
+}
+
+pub(super) async fn what_waits_for_a_receiver_that_is_well_again_is_due_at_once(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("c1", CRM), delivery("c2", CRM), due_after("c3", LEASE)]), morning()).await.unwrap();
+    let waits = |claim, kind| {
+        settled(claim, |delivery| {
+            delivery.due_at = ahead(morning().at, 600 * SECOND);
+            delivery.last_failure = Some(Failure::new(kind, "it did not work"));
+        })
+    };
+    let mut claims = claim(&store, morning()).await;
+    let (ours, held_up) = (claims.pop().unwrap(), claims.pop().unwrap());
+    let wanted = held_up.delivery.id;
+    let rows = [waits(held_up, FailureKind::Receiver), waits(ours, FailureKind::Internal)];
+    store.settle(&rows, morning()).await.unwrap();
+    assert_eq!(claim(&store, morning()).await.len(), 0);
+    store.hurry(CRM, morning()).await.unwrap();
+    store.hurry("nobody", morning()).await.unwrap();
+    assert_eq!(ids(&claim(&store, morning()).await), [wanted], "not what waits for a reason of its own");
 }
 
 pub(super) async fn claims_are_of_one_channel(open: impl AsyncFn(Moment) -> Shared) {
@@ -364,7 +435,7 @@ pub(super) async fn changed_wakes_whoever_waits_for_the_channel(open: impl Async
     let mut claims = claim(&store, morning()).await;
     store.settle(&[dead(claims.remove(0))], morning()).await.unwrap();
     let dead = all(&store).await.into_iter().find(|row| row.state != State::Pending).unwrap();
-    store.revive(&[dead.id], morning()).await.unwrap();
+    store.revive(&[dead.id], false, morning()).await.unwrap();
     woken("a revival").await;
     store.release(&[(claims[0].delivery.id, claims[0].lease)], morning()).await.unwrap();
     woken("a release").await;
@@ -375,19 +446,112 @@ pub(super) async fn changed_wakes_whoever_waits_for_the_channel(open: impl Async
 
 pub(super) async fn a_dead_row_lives_again_when_a_person_says_so(open: impl AsyncFn(Moment) -> Shared) {
     let store = open(morning()).await;
-    store.commit(batch(["c1", "c2", "c3"].map(|uuid| delivery(uuid, CRM))), morning()).await.unwrap();
+    store.commit(batch(["c1", "c2"].map(|uuid| delivery(uuid, CRM))), morning()).await.unwrap();
     let mut claims = claim(&store, morning()).await;
-    let (third, second, first) = (claims.pop().unwrap(), claims.pop().unwrap(), claims.pop().unwrap());
-    let pending = third.delivery.id;
-    let wanted = [first.delivery.id, second.delivery.id, pending, delivery("unknown", CRM).id];
+    let (second, first) = (claims.pop().unwrap(), claims.pop().unwrap());
+    let wanted = [first.delivery.id, second.delivery.id, delivery("unknown", CRM).id];
     store.settle(&[dead(first), delivered(second)], morning()).await.unwrap();
     let now = after(morning(), 7 * 24 * 3600 * SECOND);
-    assert_eq!(store.revive(&wanted, now).await.unwrap(), 1, "neither the delivered nor the pending one");
+    assert_eq!(store.revive(&wanted, false, now).await.unwrap(), 1, "not the delivered one");
     drop(store);
     let store = open(now).await;
-    let revived = claim(&store, now).await.into_iter().find(|claim| claim.delivery.id == wanted[0]).unwrap();
-    assert_eq!(revived.delivery.created_at, now.at, "or the deadline it died of would end it again");
-    assert_eq!(store.revive(&wanted, now).await.unwrap(), 0);
+    let revived = claim_one(&store, now).await.delivery;
+    assert_eq!(revived.id, wanted[0]);
+    assert_eq!(revived.created_at, now.at, "or the deadline it died of would end it again");
+    assert_eq!((revived.attempts, revived.insisted), (1, false));
+    assert_eq!(all(&store).await.len(), 2, "it is there once");
+}
+
+pub(super) async fn a_pending_row_need_not_wait_when_a_person_says_so(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([due_after("c1", 600 * SECOND)]), morning()).await.unwrap();
+    let now = after(morning(), SECOND);
+    let id = delivery("c1", CRM).id;
+    assert_eq!(store.revive(&[id], true, now).await.unwrap(), 1);
+    let held = claim_one(&store, now).await;
+    assert_eq!((held.delivery.due_at, held.delivery.created_at), (now.at, morning().at));
+    assert!(held.delivery.insisted, "a person wants it");
+    // Whoever sends it at this moment is not disturbed.
+    store.revive(&[id], false, now).await.unwrap();
+    assert_eq!(claim(&store, now).await.len(), 0);
+    let again = settled(held, |delivery| delivery.due_at = ahead(now.at, 600 * SECOND));
+    store.settle(&[again], now).await.unwrap();
+    assert_eq!(claim(&store, now).await.len(), 0);
+    store.revive(&[id], false, now).await.unwrap();
+    drop(store);
+    let store = open(now).await;
+    let held = claim_one(&store, now).await;
+    assert_eq!(held.delivery.attempts, 1);
+    assert!(held.delivery.insisted, "what was asked for once stays so");
+}
+
+pub(super) async fn a_dropped_row_is_gone_for_good(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let rows = [delivery("sending", CRM), delivery("dead", CRM), delivery("sent", CRM), delivery("waiting", "mail")];
+    store.commit(batch(rows.clone()), morning()).await.unwrap();
+    let claims = claim(&store, morning()).await;
+    let of = |row: &Delivery| {
+        let claim = claims.iter().find(|claim| claim.delivery.id == row.id).unwrap();
+        Claim { lease: claim.lease, delivery: claim.delivery.clone(), event: claim.event.clone() }
+    };
+    store.settle(&[dead(of(&rows[1])), delivered(of(&rows[2]))], morning()).await.unwrap();
+    let ids = rows.clone().map(|row| row.id);
+    assert_eq!(store.drop_deliveries(&ids, morning()).await.unwrap(), 3, "what was delivered is history");
+    store.settle(&[delivered(of(&rows[0]))], morning()).await.unwrap();
+    let left: Vec<_> = all(&store).await.iter().map(|row| row.id).collect();
+    assert_eq!(left, [rows[2].id], "the attempt under way leaves nothing behind");
+    assert_eq!(store.drop_deliveries(&ids, morning()).await.unwrap(), 0);
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(claim(&store, after(morning(), 2 * LEASE)).await.len(), 0);
+    assert_eq!(store.claim_due("mail", 10, LEASE, morning()).await.unwrap().len(), 0);
+    assert_eq!(store.next_due("mail").await.unwrap(), None);
+    assert!(store.events(&[rows[0].event_id]).await.unwrap()[0].is_some(), "the event stays");
+}
+
+pub(super) async fn a_row_of_the_outbox_is_found_by_its_id(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch(["c1", "c2"].map(|uuid| delivery(uuid, CRM))), morning()).await.unwrap();
+    let first = store.claim_due(CRM, 1, LEASE, morning()).await.unwrap().pop().unwrap();
+    let row = delivered(first);
+    store.settle(std::slice::from_ref(&row), morning()).await.unwrap();
+    assert_eq!(store.delivery(row.delivery.id).await.unwrap(), Some(row.delivery.clone()));
+    let other = ["c1", "c2"].map(|uuid| delivery(uuid, CRM)).into_iter().find(|other| other.id != row.delivery.id);
+    assert_eq!(store.delivery(other.clone().unwrap().id).await.unwrap(), other);
+    assert_eq!(store.delivery(delivery("c3", CRM).id).await.unwrap(), None);
+}
+
+pub(super) async fn what_a_person_has_closed_no_commit_opens_again(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let one = |event: &Event| Batch { events: vec![event.clone()], ..Batch::default() };
+    let known = event("c1");
+    store.commit(one(&known), morning()).await.unwrap();
+    assert!(store.closed_by_hand().await.unwrap().is_empty());
+    let standing = Standing::Closed { at: morning().at, by: Closed::ByHand };
+    let closed = Event { standing, note: Some("called them".to_owned()), ..known.clone() };
+    // Older news of it, gathered before it was closed, in the same group and in a later one.
+    let late = one(&Event { duration: Some(99), ..known.clone() });
+    let (first, second) = tokio::join!(store.close(&closed, morning()), store.commit(late, morning()));
+    first.and(second).unwrap();
+    let returned = Standing::Closed { at: morning().at, by: Closed::Returned };
+    store.commit(one(&Event { standing: returned, ..known.clone() }), morning()).await.unwrap();
+    store.commit(one(&event("c2")), morning()).await.unwrap();
+    assert_eq!(store.events(&[known.id]).await.unwrap(), [Some(closed.clone())]);
+    assert_eq!(store.closed_by_hand().await.unwrap(), [known.id].into());
+    assert_eq!(store.open_events(&calls()).await.unwrap(), [event("c2")], "others go on");
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(store.events(&[known.id]).await.unwrap(), [Some(closed)]);
+}
+
+pub(super) async fn list_events_gives_the_events_that_are_wanted(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let quiet = Event { standing: Standing::Quiet { why: Quiet::Muted }, ..event("quiet") };
+    let events = vec![event("open"), quiet.clone()];
+    store.commit(Batch { events, ..Batch::default() }, morning()).await.unwrap();
+    assert_eq!(store.list_events(&|_| true).await.unwrap().len(), 2);
+    assert_eq!(store.list_events(&Event::is_open).await.unwrap(), [event("open")]);
+    assert_eq!(store.list_events(&|event| event.uuid == "quiet").await.unwrap(), [quiet]);
 }
 
 pub(super) async fn prune_forgets_what_is_old_and_finished_and_keeps_the_rest(open: impl AsyncFn(Moment) -> Shared) {

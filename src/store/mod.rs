@@ -1,5 +1,6 @@
 //! Where the state is kept: the verbs that ringback needs, in its own words. sled is the store behind them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -89,6 +90,17 @@ pub struct Backlog {
     pub overdue: Duration,
 }
 
+/// Which of a channel's due deliveries are told together, in a digest: those that are for a digest only, and besides …
+#[derive(Debug, Clone, Copy)]
+pub struct Together {
+    /// … all of them, when more than this many are due …
+    pub over: usize,
+    /// … or those whose call ended before this.
+    pub before: Timestamp,
+    /// At most this many at once.
+    pub most: usize,
+}
+
 /// The verbs. Every implementation passes `contract::exercise`.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -104,7 +116,8 @@ pub trait Store: Send + Sync {
     /// How far a source has been read.
     async fn cursor(&self, source: &Source) -> Result<Option<Cursor>, StoreError>;
 
-    /// Takes up to `limit` due deliveries of `channel`, earliest first. Nobody else gets them until the lease ends.
+    /// Takes up to `limit` due deliveries of `channel`, those of the earliest calls first, without those that only a
+    /// digest tells. Nobody else gets them until the lease ends.
     async fn claim_due(
         &self,
         channel: &str,
@@ -112,6 +125,20 @@ pub trait Store: Send + Sync {
         lease: Duration,
         now: Moment,
     ) -> Result<Vec<Claim>, StoreError>;
+
+    /// Takes the due deliveries of `channel` that one message is to tell together, those of the earliest calls first, and
+    /// says how many more there are to be told so.
+    async fn claim_together(
+        &self,
+        channel: &str,
+        together: &Together,
+        lease: Duration,
+        now: Moment,
+    ) -> Result<(Vec<Claim>, usize), StoreError>;
+
+    /// Makes due now what waits because an attempt found the receiver of `channel` in trouble: it is well again. Only
+    /// until the process ends; what is stored stays as it is.
+    async fn hurry(&self, channel: &str, now: Moment) -> Result<(), StoreError>;
 
     /// The tick at which the next delivery of `channel` can be claimed; may be in the past.
     async fn next_due(&self, channel: &str) -> Result<Option<Duration>, StoreError>;
@@ -129,8 +156,26 @@ pub trait Store: Send + Sync {
     /// Every delivery, or those that `wanted` keeps.
     async fn list(&self, wanted: &(dyn for<'d> Fn(&'d Delivery) -> bool + Sync)) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Makes dead or withdrawn deliveries pending again, due now. Returns how many there were.
-    async fn revive(&self, ids: &[DeliveryId], now: Moment) -> Result<usize, StoreError>;
+    /// One delivery, in whatever state.
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
+
+    /// Makes dead or withdrawn deliveries pending again, and these and pending ones due now. `insist`: they are sent
+    /// although their event is settled. One that somebody is sending at this moment is left to them. Returns how many
+    /// there were.
+    async fn revive(&self, ids: &[DeliveryId], insist: bool, now: Moment) -> Result<usize, StoreError>;
+
+    /// Removes pending, dead and withdrawn deliveries for good; an attempt under way changes nothing of that. Returns
+    /// how many there were.
+    async fn drop_deliveries(&self, ids: &[DeliveryId], now: Moment) -> Result<usize, StoreError>;
+
+    /// Every event, or those that `wanted` keeps.
+    async fn list_events(&self, wanted: &(dyn for<'e> Fn(&'e Event) -> bool + Sync)) -> Result<Vec<Event>, StoreError>;
+
+    /// Stores an event as a person has closed it. From then on no [`Store::commit`] changes it.
+    async fn close(&self, event: &Event, now: Moment) -> Result<(), StoreError>;
+
+    /// What was closed by [`Store::close`] since the store was opened: who keeps open events in memory drops these.
+    async fn closed_by_hand(&self) -> Result<HashSet<EventId>, StoreError>;
 
     /// What waits, channel by channel.
     async fn backlog(&self, now: Moment) -> Result<Vec<Backlog>, StoreError>;

@@ -105,12 +105,15 @@ fn a_call_that_was_returned_before_first_sight_is_remembered_as_returned() {
 }
 
 #[test]
-fn what_ended_before_the_first_start_or_too_long_ago_is_remembered_quietly() {
+fn what_ended_before_the_first_start_is_remembered_quietly_and_other_old_news_is_told_by_a_digest() {
     let ended = |second| Record { started_at: at(second - 20), ended_at: Some(at(second)), ..missed("u1") };
     assert_eq!(standing(see(None, &ended(-901), 0)), Standing::Quiet { why: Quiet::FirstRun });
     assert_eq!(standing(see(None, &ended(-900), 0)), Standing::Waiting);
-    assert_eq!(standing(see(None, &ended(0), 86_401)), Standing::Quiet { why: Quiet::MaxAge });
-    assert_eq!(standing(see(None, &ended(0), 86_400)), Standing::Waiting);
+    for (seen_at, old) in [(86_400, false), (86_401, true)] {
+        let event = see(None, &ended(0), seen_at).unwrap();
+        assert_eq!((event.standing, is_old_news(&event, &rules())), (Standing::Waiting, old));
+    }
+    assert_eq!(standing(see(None, &returned("u1"), 86_401)), Standing::Closed { at: at(86_401), by: Closed::Returned });
 }
 
 #[test]

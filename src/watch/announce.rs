@@ -21,14 +21,21 @@ impl Watcher {
         read_at: Timestamp,
         cursor: Option<Cursor>,
     ) -> Result<(), StoreError> {
-        let mut events: Vec<Event> = staged.into_iter().map(|(_, event)| event).collect();
+        let closed = self.forget_closed_by_hand().await?;
+        let staged = staged.into_iter().filter(|(id, _)| !closed.contains(id));
+        let mut events: Vec<Event> = staged.map(|(_, event)| event).collect();
         self.settle_with_returned(&mut events, self.context.clock.now());
         let due = |event: &Event| {
             event.standing == Standing::Waiting && track::announce_at(event, &self.settings.rules) <= read_at
         };
-        let oldest_due = events.iter().filter(|event| due(event)).map(|event| event.started_at).min();
-        if let (Kind::Call, Some(from)) = (self.source.kind, oldest_due) {
-            let settling = self.settling_since(from).await;
+        // Of old news it would take all requests of many minutes to read who was reached since.
+        let news = |event: &&Event| due(event) && !track::is_old_news(event, &self.settings.rules);
+        let oldest_due = events.iter().filter(news).map(|event| event.started_at).min();
+        if self.source.kind == Kind::Call && events.iter().any(due) {
+            let settling = match oldest_due {
+                Some(from) => self.settling_since(from).await,
+                None => Vec::new(),
+            };
             self.settle_before_announcing(&mut events, &settling).await?;
         }
         let now = self.context.clock.moment();
@@ -37,6 +44,10 @@ impl Watcher {
         for mut event in events {
             if event.standing == Standing::Waiting && track::announce_at(&event, &self.settings.rules) <= read_at {
                 event.standing = self.announce(&event, now.at, &mut batch.deliveries);
+                if track::expired(&event, now.at, &self.settings.rules) {
+                    // Old news: it is told, but too old to be watched for its end.
+                    event = track::close(&event, Closed::Expired, now.at);
+                }
             }
             if let Standing::Quiet { why } = event.standing {
                 self.context.metrics.quiet(&event.account, why);
@@ -124,7 +135,9 @@ impl Watcher {
                     created_at: now,
                     due_at: now,
                     attempts: 0,
+                    digest_only: track::is_old_news(event, &self.settings.rules),
                     state: State::Pending,
+                    insisted: false,
                     last_failure: None,
                 }));
                 Standing::Announced { at: now }

@@ -1,13 +1,13 @@
 //! The watcher: one loop for each source of each account, which reads the PBX and commits what it finds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::cursor::Cursor;
 use crate::event::{Event, EventId, Standing};
 use crate::health::Health;
@@ -85,6 +85,13 @@ pub struct Watcher {
     failures: u32,
 }
 
+/// What a watcher has asked of the PBX lately: the vendor counts on over a reload.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    lists: Budget,
+    details: Budget,
+}
+
 /// Why a read ended early.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
@@ -128,8 +135,18 @@ impl Watcher {
         })
     }
 
-    /// Watches until `stop`. A step under way is dropped: what it has committed stands, the rest is read again.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Takes the requests of the watcher before it into its own account.
+    pub fn count_on(&mut self, asked: Asked) {
+        let Asked { lists, details } = asked;
+        self.budget = lists;
+        self.details = details;
+        self.budget.set_limit(self.settings.limit);
+        self.details.set_limit(self.settings.limit);
+    }
+
+    /// Watches until `stop`. A step under way is dropped: what it has committed stands, the rest is read again. A commit
+    /// under way may still be made when this has returned.
+    pub async fn run(mut self, stop: CancellationToken) -> Asked {
         let stopped = stop.clone();
         stopped
             .run_until_cancelled(async {
@@ -144,6 +161,7 @@ impl Watcher {
                 }
             })
             .await;
+        Asked { lists: self.budget, details: self.details }
     }
 
     /// Reads the newest window once, and of the rest what the budget allows without waiting. Returns whether the newest
@@ -182,19 +200,18 @@ impl Watcher {
         self.open.values().filter(|event| event.standing == Standing::Waiting)
     }
 
+    /// What a person has closed need not be watched any more. The store keeps their word against news that was gathered
+    /// before it; this keeps the memory of what is open in step.
+    async fn forget_closed_by_hand(&mut self) -> Result<HashSet<EventId>, StoreError> {
+        let closed = self.context.store.closed_by_hand().await?;
+        self.open.retain(|id, _| !closed.contains(id));
+        Ok(closed)
+    }
+
     /// Does one step, and waits longer after each failure. Returns whether it went well.
     async fn take(&mut self, step: Step) -> bool {
         let started = self.context.clock.moment();
-        let result = match step {
-            Step::Head => {
-                self.agenda.last_head = Some(started.tick);
-                self.agenda.head = started.tick + self.settings.every;
-                self.head(started.at).await
-            }
-            Step::FollowUp => self.follow_up(started.at).await,
-            Step::CatchUp => self.catch_up(started.at).await,
-            Step::Wait(_) => Ok(()),
-        };
+        let result = self.step(step, started).await;
         if step == Step::Head {
             let took = self.context.clock.tick().saturating_sub(started.tick);
             self.context.metrics.poll(&self.source, outcome(&result), took, started.at);
@@ -215,6 +232,20 @@ impl Watcher {
                 self.announce_unconfirmed().await;
                 false
             }
+        }
+    }
+
+    async fn step(&mut self, step: Step, started: Moment) -> Result<(), Trouble> {
+        self.forget_closed_by_hand().await?;
+        match step {
+            Step::Head => {
+                self.agenda.last_head = Some(started.tick);
+                self.agenda.head = started.tick + self.settings.every;
+                self.head(started.at).await
+            }
+            Step::FollowUp => self.follow_up(started.at).await,
+            Step::CatchUp => self.catch_up(started.at).await,
+            Step::Wait(_) => Ok(()),
         }
     }
 

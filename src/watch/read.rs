@@ -1,6 +1,6 @@
 //! What is read of the PBX in one step, and what it changes: staged in a walk, committed page by page.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -175,7 +175,7 @@ impl Watcher {
         let stored = self.context.store.events(&unknown).await?;
         let stored: HashMap<EventId, Event> = stored.into_iter().flatten().map(|event| (event.id, event)).collect();
 
-        let mut staged = std::collections::BTreeMap::new();
+        let mut staged = BTreeMap::new();
         let mut news = false;
         for (record, id) in records.iter().zip(ids) {
             let known = walk.staged.get(&id).or_else(|| self.open.get(&id)).or_else(|| stored.get(&id));
@@ -189,7 +189,12 @@ impl Watcher {
                 staged.insert(id, event);
             }
         }
-        let earlier = std::mem::replace(&mut walk.staged, staged);
+        // Old news waits for the end of the walk, so that one digest tells of a whole pause and not one of each page.
+        let old = |_: &EventId, event: &mut Event| {
+            event.standing != Standing::Waiting || !track::is_old_news(event, &self.settings.rules)
+        };
+        let earlier: BTreeMap<EventId, Event> = walk.staged.extract_if(.., old).collect();
+        walk.staged.append(&mut staged);
         if !earlier.is_empty() {
             self.commit(earlier, walk.read_at, None).await?;
         }

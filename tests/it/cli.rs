@@ -51,7 +51,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 fn help_and_version_are_data() {
     let folder = TempDir::new().unwrap();
     let help = ok(folder.path(), &["--help"]);
-    for command in ["run", "once", "check", "send-test", "render", "schema", "demo"] {
+    for command in ["run", "once", "check", "send-test", "render", "deliveries", "events", "schema", "demo"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
     }
     assert_eq!(ok(folder.path(), &["--version"]), format!("ringback {}\n", env!("CARGO_PKG_VERSION")));

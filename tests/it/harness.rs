@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ringback::app::{App, Rest};
+use ringback::app::{App, ReloadError, Reloads, Rest};
 use ringback::clock::Clock;
 use ringback::config::{self, Config};
 use ringback::sim::pbx::{Endpoint, PbxOptions, PbxSim, Request, SimCall, SimVoicemail};
@@ -49,6 +49,7 @@ pub(crate) struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
     store: Arc<dyn Store>,
+    reloads: Reloads,
 }
 
 /// How long a test waits for what must come, in real time: a failure ends.
@@ -79,6 +80,11 @@ impl Running {
             }
         })
         .await;
+    }
+
+    /// Gives it another configuration, as SIGHUP does.
+    pub(crate) async fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        in_time(self.reloads.reload(config)).await
     }
 
     /// What is stored.
@@ -174,10 +180,15 @@ routes: {routes}
 
     /// A ringback that goes on running.
     pub(crate) async fn run(&self) -> Running {
-        let app = App::new(&self.config(), self.clock.clone()).await.unwrap();
+        self.run_with(&self.config()).await
+    }
+
+    pub(crate) async fn run_with(&self, config: &Config) -> Running {
+        let app = App::new(config, self.clock.clone()).await.unwrap();
         let (stop, store) = (CancellationToken::new(), app.store());
-        let stopped = stop.clone();
-        Running { stop, task: tokio::spawn(async move { app.run(stopped).await.unwrap() }), store }
+        let running = app.start(stop.clone()).await.unwrap();
+        let reloads = running.reloads();
+        Running { stop, task: tokio::spawn(async move { running.until_end().await.unwrap() }), store, reloads }
     }
 
     /// Returns when nothing moves any more until the clock does. World and ringback share the one thread of the test, so
@@ -266,16 +277,22 @@ routes: {routes}
         self.pbx.add_voicemail(SimVoicemail::unread(uuid, start, length));
     }
 
-    /// The ids of the calls that the webhook was told of, with the event's type, sorted.
+    /// The ids of the calls that the webhook was told of, with the event's type, sorted; `digest` before it when it was told
+    /// in one.
     pub(crate) fn told(&self) -> Vec<String> {
-        let mut told: Vec<String> = self
-            .webhook
-            .received()
-            .iter()
-            .filter(|received| received.answered == 200)
-            .map(|received| {
+        let name = |kind: &serde_json::Value, event: &serde_json::Value| {
+            format!("{} {}", kind.as_str().unwrap(), event["uuid"].as_str().unwrap())
+        };
+        let accepted = self.webhook.received().into_iter().filter(|received| received.answered == 200);
+        let mut told: Vec<String> = accepted
+            .flat_map(|received| {
                 let json = received.json().unwrap();
-                format!("{} {}", json["type"].as_str().unwrap(), json["data"]["uuid"].as_str().unwrap())
+                match json["data"]["events"].as_array() {
+                    Some(events) => {
+                        events.iter().map(|event| format!("digest {}", name(&event["type"], event))).collect()
+                    }
+                    None => vec![name(&json["type"], &json["data"])],
+                }
             })
             .collect();
         told.sort_unstable();

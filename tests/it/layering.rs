@@ -213,6 +213,7 @@ fn every_crate_that_is_hard_to_hold_is_fenced() {
     assert_fenced("lettre::", &["channel/email", "config/check"]);
     assert_fenced("handlebars::", &["render"]);
     assert_fenced("Client::builder", &["http"]);
+    assert_fenced("sd_notify::", &["cli/systemd"]);
     // The pipeline draws its jitter in one place. The simulators make up ids, and the demo a new story each time: nothing
     // that is decided for a user hangs on either.
     assert_fenced("fastrand::", &["dispatch", "sim", "cli/demo"]);

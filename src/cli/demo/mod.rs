@@ -8,7 +8,7 @@ use self::stage::Stage;
 use self::world::World;
 use super::Failure;
 use super::run::stop_on_signals;
-use crate::app::{App, StartError};
+use crate::app::{App, RunError, StartError};
 use crate::clock::Clock;
 use crate::units;
 
@@ -49,7 +49,7 @@ pub(super) async fn demo(options: &Options, colour: bool) -> Result<(), Failure>
     let app = App::new(&config, clock.clone()).await?;
     let mut stage = Stage::new(world, clock, &config, colour)?;
     let (stop, interrupted) = (CancellationToken::new(), CancellationToken::new());
-    stop_on_signals(interrupted.clone())?;
+    stop_on_signals(interrupted.clone(), None)?;
     stage.introduce(&config, options);
     let mut running = tokio::spawn(app.run(stop.clone()));
     tokio::select! {
@@ -76,9 +76,9 @@ fn length(text: &str) -> Result<Duration, String> {
 }
 
 /// There is no `http.listen` to change here.
-fn stopped(error: StartError) -> Failure {
+fn stopped(error: RunError) -> Failure {
     match error {
-        StartError::Listen { address, cause } => {
+        RunError::Start(StartError::Listen { address, cause }) => {
             Failure::Run(format!("cannot listen on {address}: {cause}\nhint: choose another --port, or none"))
         }
         other => other.into(),

@@ -9,7 +9,10 @@ use reqwest::header::{HeaderName, HeaderValue};
 
 use super::super::problems::{Findings, join};
 use super::super::shape::{Channel, ChannelKind, Config};
-use super::{SHORTEST, absolute_http, at_least, concurrency, is_loopback, names, not_empty, retry};
+use super::{
+    SHORTEST, TOO_YOUNG, absolute_http, at_least, concurrency, is_loopback, longer_than_grace_and_every, names,
+    not_empty, retry,
+};
 use crate::channel::{email, slack, webhook};
 use crate::retry::Policy;
 
@@ -24,6 +27,11 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     for (index, channel) in config.channels.iter().enumerate() {
         let path = format!("channels[{index}]");
         common(&path, channel, &defaults, findings);
+        let calls = &config.watch.missed_calls;
+        if let Some(max_age) = channel.common.max_age.filter(|age| *age <= calls.grace + calls.every) {
+            let message = longer_than_grace_and_every(calls, max_age);
+            findings.at(&format!("{path}.max_age"), message, Some(TOO_YOUNG.to_owned()));
+        }
         // Of which type it is meant to be is not known.
         if findings.is_spoiled(&format!("{path}.type")) {
             continue;

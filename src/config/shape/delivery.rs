@@ -22,11 +22,13 @@ pub struct DeliveryDefaults {
     pub retry: Retry,
     /// Attempts under way at once, per channel.
     pub concurrency: usize,
+    /// More than this many due at once on an email or Slack channel are told by one digest message.
+    pub digest_over: usize,
 }
 
 impl Default for DeliveryDefaults {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(15), retry: Retry::default(), concurrency: 16 }
+        Self { timeout: Duration::from_secs(15), retry: Retry::default(), concurrency: 16, digest_over: 20 }
     }
 }
 
@@ -107,6 +109,10 @@ pub struct ChannelCommon {
     /// Messages a second, at most; Slack defaults to 1, the others to no limit.
     #[serde(default)]
     pub rate: Option<f64>,
+    /// Calls that ended longer ago when it is their turn are told by a digest.
+    #[serde(default, deserialize_with = "some_duration")]
+    #[schemars(with = "Option<DurationText>")]
+    pub max_age: Option<Duration>,
 }
 
 fn yes() -> bool {
@@ -114,7 +120,7 @@ fn yes() -> bool {
 }
 
 /// The types of channels, by the key `type`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelKind {
     /// A mail by SMTP.

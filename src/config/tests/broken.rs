@@ -155,11 +155,11 @@ fn unknown_keys_are_told_all_at_once_with_what_was_meant() {
     config.yaml:3:5: accounts[0].api_kee: unknown key
       hint: did you mean `api_key`?
     config.yaml:8:5: channels[0].webhook_url: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:9:5: channels[0].timeuot: unknown key
       hint: did you mean `timeout`?
     config.yaml:10:5: channels[0].subject: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:11:12: channels[0].smtp.prot: unknown key
       hint: did you mean `port`?
     config.yaml:15:12: routes[0].when.queu: unknown key
@@ -319,22 +319,22 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
         .replace("    api_key", "    names: false\n    api_key")
         .replace(
             "    type: email",
-            "    type: email\n    follow_up: false\n    mask_numbers: false\n    max_age: null\n    content_type: application/json",
+            "    type: email\n    follow_up: false\n    mask_numbers: false\n    content_type: application/json",
         )
         .replace("notify: mail", "notify: mail\n    hold: null\n    group: null\n    escalate: []");
     let off = "schedules: null\nhealth: null\ncallback: null\npush: null\nsummaries: []\nstore: {url: null}\n\
-               delivery: {digest_over: null}\nhttp: {public_url: null, token: null}\n";
+               http: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
     let text = MINIMAL
         .replace("    api_key", "    names: true\n    api_key")
-        .replace("    type: email", "    type: email\n    follow_up: true\n    mask_numbers: true\n    max_age: 5h\n    recording: attach")
+        .replace("    type: email", "    type: email\n    follow_up: true\n    mask_numbers: true\n    recording: attach")
         .replace(
             "notify: mail",
             "notify: mail\n    when: {event: call.returned, outside: office, withheld: false}\n    hold: office\n    escalate: [{after: 15m}]",
         );
     let on = "schedules: {}\nhealth: {}\ncallback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
-              store: {url: \"postgres://u:hunter2@h/d\"}\ndelivery: {digest_over: 20}\n\
+              store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n\
               tests: [{given: {during: office}, expect: mail}]\n";
     insta::assert_snapshot!(told(&format!("{text}{on}")), @"
@@ -344,39 +344,35 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
       hint: remove it
     config.yaml:9:5: channels[0].mask_numbers: `mask_numbers` is not supported by this version of ringback
       hint: remove it
-    config.yaml:10:5: channels[0].max_age: `max_age` is not supported by this version of ringback
+    config.yaml:10:16: channels[0].recording: `attach` is not supported by this version of ringback
+    config.yaml:16:19: routes[0].when.event: `call.returned` is not supported by this version of ringback
+    config.yaml:16:34: routes[0].when.outside: `outside` is not supported by this version of ringback
       hint: remove it
-    config.yaml:11:16: channels[0].recording: `attach` is not supported by this version of ringback
-    config.yaml:17:19: routes[0].when.event: `call.returned` is not supported by this version of ringback
-    config.yaml:17:34: routes[0].when.outside: `outside` is not supported by this version of ringback
+    config.yaml:16:51: routes[0].when.withheld: `withheld` is not supported by this version of ringback
       hint: remove it
-    config.yaml:17:51: routes[0].when.withheld: `withheld` is not supported by this version of ringback
+    config.yaml:17:5: routes[0].hold: `hold` is not supported by this version of ringback
       hint: remove it
-    config.yaml:18:5: routes[0].hold: `hold` is not supported by this version of ringback
+    config.yaml:18:5: routes[0].escalate: `escalate` is not supported by this version of ringback
       hint: remove it
-    config.yaml:19:5: routes[0].escalate: `escalate` is not supported by this version of ringback
+    config.yaml:19:1: schedules: `schedules` is not supported by this version of ringback
       hint: remove it
-    config.yaml:20:1: schedules: `schedules` is not supported by this version of ringback
+    config.yaml:20:1: health: `health` is not supported by this version of ringback
       hint: remove it
-    config.yaml:21:1: health: `health` is not supported by this version of ringback
+    config.yaml:21:1: callback: `callback` is not supported by this version of ringback
       hint: remove it
-    config.yaml:22:1: callback: `callback` is not supported by this version of ringback
+    config.yaml:22:1: push: `push` is not supported by this version of ringback
       hint: remove it
-    config.yaml:23:1: push: `push` is not supported by this version of ringback
+    config.yaml:23:1: summaries: `summaries` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:1: summaries: `summaries` is not supported by this version of ringback
+    config.yaml:24:9: store.url: `url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:25:9: store.url: `url` is not supported by this version of ringback
+    config.yaml:25:8: http.public_url: `public_url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:26:12: delivery.digest_over: `digest_over` is not supported by this version of ringback
+    config.yaml:25:33: http.token: `token` is not supported by this version of ringback
       hint: remove it
-    config.yaml:27:8: http.public_url: `public_url` is not supported by this version of ringback
+    config.yaml:25:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
       hint: remove it
-    config.yaml:27:33: http.token: `token` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:27:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:28:18: tests[0].given.during: `during` is not supported by this version of ringback
+    config.yaml:26:18: tests[0].given.during: `during` is not supported by this version of ringback
       hint: remove it
     ");
 }
@@ -534,7 +530,7 @@ http: {listen: localhost}
     config.yaml:15:14: watch.first_run: must be at most 31d, found 40d
       hint: the PBX answers for at most 31 days at once
     config.yaml:16:12: watch.max_age: must be longer than `grace` (3h) and `every` (1ms) of missed_calls together, found 1m
-      hint: nothing older is announced, and a call waits for `grace` first: no call would ever be announced
+      hint: what is older goes into a digest, and a call waits for `grace` first: every call would
     config.yaml:18:12: delivery.timeout: must be at least 10ms, found 1ms
     config.yaml:19:16: delivery.concurrency: must be between 1 and 256, found 257
     config.yaml:20:20: delivery.retry.initial: `initial` (1h) must not be longer than `max` (30m)
@@ -671,7 +667,7 @@ tests:
     config.yaml:2:39: accounts[0].timeout: `soon` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
     config.yaml:4:67: channels[0].rate: expected a number, found text
     config.yaml:4:73: channels[0].colour: unknown key
-      hint: the keys here are `concurrency`, `enabled`, `headers`, `locale`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
+      hint: the keys here are `concurrency`, `enabled`, `headers`, `locale`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
     config.yaml:5:25: channels[1].type: unknown value `fax`; expected one of `email`, `slack`, `webhook`
     config.yaml:7:22: routes[0].when.account[0]: there is no account of this name
       hint: did you mean `main`?

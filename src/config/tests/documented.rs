@@ -110,7 +110,6 @@ fn every_documented_key_is_taken_or_refused_as_not_supported() {
     callback
     channel
     content_type
-    digest_over
     during
     escalate
     follow_up
@@ -119,7 +118,6 @@ fn every_documented_key_is_taken_or_refused_as_not_supported() {
     hold
     link_ttl
     mask_numbers
-    max_age
     names
     outside
     public_url

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use self::writer::{Order, Shared, Write};
+use self::writer::{Order, Seen, Shared, Write};
 use super::codec::{decode, encode};
-use super::{Backlog, Batch, Source, Store, StoreError};
+use super::{Backlog, Batch, Source, Store, StoreError, Together};
 use crate::clock::Moment;
 use crate::cursor::Cursor;
 use crate::event::{DeliveryId, Event, EventId};
@@ -76,6 +76,41 @@ impl SledStore {
             Some(event) => Ok(Some(event)),
             None => self.read(&key(CLOSED_EVENT, id.bytes())),
         }
+    }
+
+    /// A delivery, and the row that it was read from.
+    fn seen(&self, id: DeliveryId) -> Result<Option<(Seen, Delivery)>, StoreError> {
+        for prefix in [PENDING, FINISHED] {
+            let key = key(prefix, id.bytes());
+            if let Some(row) = self.shared.get(&key).map_err(|error| self.failed("be read", &error))? {
+                let delivery = self.decoded(&row)?;
+                return Ok(Some((Seen { key, row: row.to_vec() }, delivery)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The rows of leased deliveries, with their events.
+    fn claims(&self, channel: &str, leased: Vec<(DeliveryId, u64)>) -> Vec<Claim> {
+        let mut claims = Vec::with_capacity(leased.len());
+        for (id, lease) in leased {
+            // A row that cannot be read must not stop the others: it stays leased, is logged, and comes up again.
+            let delivery = self.read::<Delivery>(&key(PENDING, id.bytes()));
+            let event = match &delivery {
+                Ok(Some(delivery)) => self.event(delivery.event_id),
+                _ => Ok(None),
+            };
+            match (delivery, event) {
+                (Ok(Some(delivery)), Ok(Some(event))) => claims.push(Claim { lease, delivery, event }),
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::error!(delivery = %id, channel, %error, "a pending delivery cannot be read");
+                }
+                // Settled by whoever held it before, in the moment in which that lease ended.
+                (Ok(None), _) => lock(&self.shared.index).forget(channel, id, lease),
+                (Ok(Some(_)), Ok(None)) => tracing::error!(delivery = %id, channel, "a pending delivery has no event"),
+            }
+        }
+        claims
     }
 
     async fn write(&self, writes: Vec<Write>, now: Moment) -> Result<(), StoreError> {
@@ -141,25 +176,24 @@ impl Store for SledStore {
         now: Moment,
     ) -> Result<Vec<Claim>, StoreError> {
         let leased = lock(&self.shared.index).claim(channel, limit, lease, now.tick);
-        let mut claims = Vec::with_capacity(leased.len());
-        for (id, lease) in leased {
-            // A row that cannot be read must not stop the others: it stays leased, is logged, and comes up again.
-            let delivery = self.read::<Delivery>(&key(PENDING, id.bytes()));
-            let event = match &delivery {
-                Ok(Some(delivery)) => self.event(delivery.event_id),
-                _ => Ok(None),
-            };
-            match (delivery, event) {
-                (Ok(Some(delivery)), Ok(Some(event))) => claims.push(Claim { lease, delivery, event }),
-                (Err(error), _) | (_, Err(error)) => {
-                    tracing::error!(delivery = %id, channel, %error, "a pending delivery cannot be read");
-                }
-                // Settled by whoever held it before, in the moment in which that lease ended.
-                (Ok(None), _) => lock(&self.shared.index).forget(channel, id, lease),
-                (Ok(Some(_)), Ok(None)) => tracing::error!(delivery = %id, channel, "a pending delivery has no event"),
-            }
-        }
-        Ok(claims)
+        Ok(self.claims(channel, leased))
+    }
+
+    async fn claim_together(
+        &self,
+        channel: &str,
+        together: &Together,
+        lease: Duration,
+        now: Moment,
+    ) -> Result<(Vec<Claim>, usize), StoreError> {
+        let (leased, left) = lock(&self.shared.index).claim_together(channel, together, lease, now.tick);
+        Ok((self.claims(channel, leased), left))
+    }
+
+    async fn hurry(&self, channel: &str, now: Moment) -> Result<(), StoreError> {
+        lock(&self.shared.index).hurry(channel, now.tick);
+        self.shared.lane(channel).notify_one();
+        Ok(())
     }
 
     async fn next_due(&self, channel: &str) -> Result<Option<Duration>, StoreError> {
@@ -195,22 +229,65 @@ impl Store for SledStore {
             .collect()
     }
 
-    async fn revive(&self, ids: &[DeliveryId], now: Moment) -> Result<usize, StoreError> {
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        Ok(self.seen(id)?.map(|(_, delivery)| delivery))
+    }
+
+    async fn revive(&self, ids: &[DeliveryId], insist: bool, now: Moment) -> Result<usize, StoreError> {
         let mut writes = Vec::new();
         for id in ids {
-            let Some(mut delivery) = self.read::<Delivery>(&key(FINISHED, id.bytes()))? else { continue };
-            if matches!(delivery.state, State::Dead { .. } | State::Withdrawn { .. }) {
-                delivery.state = State::Pending;
-                delivery.due_at = now.at;
-                // Or the deadline that it died of would end it again after one try.
-                delivery.created_at = now.at;
-                let row = self.encoded(&delivery)?;
-                writes.push(Write::Revive(delivery, row));
+            let Some((seen, mut delivery)) = self.seen(*id)? else { continue };
+            match delivery.state {
+                State::Delivered { .. } => continue,
+                State::Pending => {}
+                State::Dead { .. } | State::Withdrawn { .. } => {
+                    delivery.state = State::Pending;
+                    // Or the deadline that it died of would end it again after one try.
+                    delivery.created_at = now.at;
+                }
             }
+            delivery.due_at = now.at;
+            delivery.insisted |= insist;
+            let row = self.encoded(&delivery)?;
+            writes.push(Write::Revive(seen, delivery, row));
         }
         let count = writes.len();
         self.write(writes, now).await?;
         Ok(count)
+    }
+
+    async fn drop_deliveries(&self, ids: &[DeliveryId], now: Moment) -> Result<usize, StoreError> {
+        let (mut writes, mut found) = (Vec::new(), Vec::new());
+        for id in ids {
+            if let Some((seen, delivery)) = self.seen(*id)?
+                && !matches!(delivery.state, State::Delivered { .. })
+            {
+                found.push(*id);
+                writes.push(Write::Drop(seen, delivery));
+            }
+        }
+        self.write(writes, now).await?;
+        let mut gone = 0;
+        for id in found {
+            // One that was settled at this very moment is still there.
+            gone += usize::from(self.seen(id)?.is_none());
+        }
+        Ok(gone)
+    }
+
+    async fn list_events(&self, wanted: &(dyn for<'e> Fn(&'e Event) -> bool + Sync)) -> Result<Vec<Event>, StoreError> {
+        self.rows::<Event>(OPEN_EVENT)
+            .chain(self.rows::<Event>(CLOSED_EVENT))
+            .filter(|event| event.as_ref().map_or(true, wanted))
+            .collect()
+    }
+
+    async fn close(&self, event: &Event, now: Moment) -> Result<(), StoreError> {
+        self.write(vec![Write::Close(event.id, self.encoded(event)?)], now).await
+    }
+
+    async fn closed_by_hand(&self) -> Result<HashSet<EventId>, StoreError> {
+        Ok(lock(&self.shared.closed).clone())
     }
 
     async fn backlog(&self, now: Moment) -> Result<Vec<Backlog>, StoreError> {

@@ -78,6 +78,7 @@ impl SledStore {
             overlay: Mutex::default(),
             index: Mutex::new(index),
             lanes: Mutex::default(),
+            closed: Mutex::default(),
         });
         let (writer, orders) = mpsc::channel();
         let (moving, path) = (None, path.display().to_string());

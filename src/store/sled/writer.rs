@@ -31,8 +31,16 @@ pub(super) enum Write {
     Event(EventId, bool, Vec<u8>),
     NewDelivery(Delivery, Vec<u8>),
     Settled(Settled, Vec<u8>),
-    Revive(Delivery, Vec<u8>),
+    Revive(Seen, Delivery, Vec<u8>),
+    Drop(Seen, Delivery),
+    Close(EventId, Vec<u8>),
     Remove(Vec<u8>),
+}
+
+/// A row that is changed only if it is still as its reader saw it.
+pub(super) struct Seen {
+    pub(super) key: Vec<u8>,
+    pub(super) row: Vec<u8>,
 }
 
 /// What the writer thread and the callers both see.
@@ -41,6 +49,8 @@ pub(super) struct Shared {
     pub(super) overlay: Mutex<Overlay>,
     pub(super) index: Mutex<Index>,
     pub(super) lanes: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Events that a person has closed since the store was opened: older news of them must not open them again.
+    pub(super) closed: Mutex<HashSet<EventId>>,
 }
 
 impl Shared {
@@ -168,14 +178,15 @@ impl Writer {
     /// One frame and one sync for all of `group`; readers see it from then on.
     fn append(&mut self, group: &[Order]) -> Result<(), String> {
         let mut changes = Vec::new();
-        let mut fresh = HashSet::new();
+        let (mut fresh, mut closed) = (HashSet::new(), lock(&self.shared.closed).clone());
         {
             let index = lock(&self.shared.index);
             for write in group.iter().flat_map(|order| &order.writes) {
-                self.add(write, &index, &mut fresh, &mut changes).map_err(|error| error.to_string())?;
+                self.add(write, &index, &mut fresh, &mut closed, &mut changes).map_err(|error| error.to_string())?;
             }
         }
         self.journal.append(&changes).map_err(|error| error.to_string())?;
+        *lock(&self.shared.closed) = closed;
         let mut overlay = lock(&self.shared.overlay);
         for (key, value) in changes {
             overlay.put(key, value.map(Arc::from));
@@ -183,17 +194,20 @@ impl Writer {
         Ok(())
     }
 
-    /// `fresh` are the deliveries that are new with this group.
+    /// `fresh` are the deliveries that are new with this group, `closed` the events that were closed by hand.
     fn add(
         &self,
         write: &Write,
         index: &Index,
         fresh: &mut HashSet<DeliveryId>,
+        closed: &mut HashSet<EventId>,
         changes: &mut Vec<Change>,
     ) -> Result<(), sled::Error> {
         match write {
             Write::Put(key, row) => changes.push((key.clone(), Some(row.clone()))),
             Write::Remove(key) => changes.push((key.clone(), None)),
+            // Its writer has not heard yet that a person has closed it.
+            Write::Event(id, ..) if closed.contains(id) => {}
             Write::Event(id, open, row) => {
                 let (now_in, no_more_in) = if *open { (OPEN_EVENT, CLOSED_EVENT) } else { (CLOSED_EVENT, OPEN_EVENT) };
                 // Not looked up: an earlier call of the same group may be what puts it there.
@@ -218,12 +232,30 @@ impl Writer {
                     }
                 }
             }
-            Write::Revive(delivery, row) => {
-                changes.push((key(FINISHED, delivery.id.bytes()), None));
-                changes.push((key(PENDING, delivery.id.bytes()), Some(row.clone())));
+            Write::Revive(seen, delivery, row) => {
+                if index.is_free(&delivery.channel, delivery.id) && self.is_as(seen, changes)? {
+                    changes.push((seen.key.clone(), None));
+                    changes.push((key(PENDING, delivery.id.bytes()), Some(row.clone())));
+                }
+            }
+            Write::Drop(seen, _) => {
+                if self.is_as(seen, changes)? {
+                    changes.push((seen.key.clone(), None));
+                }
+            }
+            Write::Close(id, row) => {
+                closed.insert(*id);
+                changes.push((key(OPEN_EVENT, id.bytes()), None));
+                changes.push((key(CLOSED_EVENT, id.bytes()), Some(row.clone())));
             }
         }
         Ok(())
+    }
+
+    /// Whether a row has not been changed since, neither before this group nor by it.
+    fn is_as(&self, seen: &Seen, changes: &[Change]) -> Result<bool, sled::Error> {
+        let changed = changes.iter().any(|(key, _)| *key == seen.key);
+        Ok(!changed && self.shared.get(&seen.key)?.is_some_and(|row| *row == *seen.row))
     }
 
     /// What is durable now may be claimed.
@@ -240,7 +272,21 @@ impl Writer {
                         }
                         delivery
                     }
-                    Write::Revive(delivery, _) => delivery,
+                    Write::Revive(_, delivery, row) => {
+                        // Claimed meanwhile, or not written at all: it is as its holder leaves it.
+                        let key = key(PENDING, delivery.id.bytes());
+                        let written = self.is_now(&key, Some(row));
+                        if !written || !index.is_free(&delivery.channel, delivery.id) {
+                            continue;
+                        }
+                        delivery
+                    }
+                    Write::Drop(seen, delivery) => {
+                        if seen.key.starts_with(PENDING) && self.is_now(&seen.key, None) {
+                            index.remove(&delivery.channel, delivery.id);
+                        }
+                        continue;
+                    }
                     Write::Settled(settled, _) => {
                         let delivery = &settled.delivery;
                         if !index.holds(&delivery.channel, delivery.id, settled.lease) {
@@ -264,6 +310,11 @@ impl Writer {
         for channel in wake {
             self.shared.lane(channel).notify_one();
         }
+    }
+
+    /// Whether this group has left a row as this.
+    fn is_now(&self, key: &[u8], row: Option<&[u8]>) -> bool {
+        lock(&self.shared.overlay).get(key).is_some_and(|value| value.as_deref() == row)
     }
 
     /// Whether this group has made it pending: then its row is in the overlay.

@@ -1,0 +1,221 @@
+//! A generation: the watchers and lanes of one configuration, and what the next one takes over of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::Core;
+use super::plan::{Plan, sources};
+use super::tasks::Tasks;
+use super::upkeep::forget_old;
+use crate::config::{Account, Config};
+use crate::dispatch::{self, Lane, Pace};
+use crate::recording::Recordings;
+use crate::store::{Source, StoreError};
+use crate::watch::{self, Asked, Watcher};
+
+/// The parts of a configuration, wired and not yet running.
+pub(super) struct Parts {
+    pub(super) watchers: Vec<(Source, Watcher)>,
+    pub(super) lanes: Vec<(String, Lane)>,
+    recordings: Arc<Recordings>,
+    /// Of lanes that are to go on at the pace of the one before them: sent when that one claims nothing any more.
+    paces: HashMap<String, oneshot::Receiver<Pace>>,
+}
+
+/// A configuration at work.
+pub(super) struct Generation {
+    pub(super) config: Config,
+    recordings: Arc<Recordings>,
+    retire: CancellationToken,
+    asked: HashMap<Source, oneshot::Receiver<Asked>>,
+    paces: HashMap<String, oneshot::Receiver<Pace>>,
+}
+
+/// What is left of a generation whose watchers have ended and whose lanes claim nothing any more.
+pub(super) struct Legacy {
+    config: Config,
+    recordings: Arc<Recordings>,
+    asked: HashMap<Source, Asked>,
+    paces: HashMap<String, oneshot::Receiver<Pace>>,
+}
+
+impl Parts {
+    /// Wires the parts and lets the watchers read from the store where they stand. Tells metrics and health what to
+    /// expect.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) async fn wire(plan: &Plan, core: &Core, mut legacy: Option<Legacy>) -> Result<Self, StoreError> {
+        let Plan { config, router, renderer, pbxs, channels } = plan;
+        core.health.clear();
+        let minters = config.accounts.iter().zip(pbxs);
+        let minters =
+            minters.map(|(account, pbx)| (account.name.clone(), (Arc::clone(pbx), account.limits.recordings)));
+        let mut recordings = Recordings::new(minters.collect(), core.clock.clone(), Arc::clone(&core.metrics));
+        let first_run = if core.replaced { config.watch.max_age } else { config.watch.first_run };
+        let mut watchers = Vec::new();
+        for (account, pbx) in config.accounts.iter().zip(pbxs) {
+            let before =
+                legacy.as_mut().filter(|legacy| legacy.config.accounts.iter().any(|old| same_pbx(old, account)));
+            if let Some(before) = &before {
+                recordings.share(&account.name, account.limits.recordings, &before.recordings);
+            }
+            let mut asked = before.map(|before| &mut before.asked);
+            for (kind, settings) in sources(config, account, first_run) {
+                let source = Source { account: account.name.clone(), kind };
+                // More often than the limit allows it cannot be read.
+                let every = settings.every.max(Duration::from_secs(60) / settings.limit.max(1));
+                core.health.expect(source.clone(), every, core.clock.tick());
+                core.metrics.expect_source(&source);
+                let context = watch::Context {
+                    pbx: Arc::clone(pbx),
+                    store: Arc::clone(&core.store),
+                    router: Arc::clone(router),
+                    clock: core.clock.clone(),
+                    metrics: Arc::clone(&core.metrics),
+                    health: Arc::clone(&core.health),
+                };
+                let mut watcher = Watcher::new(source.clone(), settings, context).await?;
+                if let Some(asked) = asked.as_mut().and_then(|asked| asked.remove(&source)) {
+                    watcher.count_on(asked);
+                }
+                watchers.push((source, watcher));
+            }
+        }
+        let recordings = Arc::new(recordings);
+        let context = dispatch::Context {
+            store: Arc::clone(&core.store),
+            renderer: Arc::clone(renderer),
+            recordings: Arc::clone(&recordings),
+            clock: core.clock.clone(),
+            metrics: Arc::clone(&core.metrics),
+        };
+        let mut lanes = Vec::new();
+        for (settings, channel) in channels {
+            core.health.expect_lane(settings.name.clone());
+            lanes.push((settings.name.clone(), Lane::new(settings.clone(), Arc::clone(channel), context.clone())));
+        }
+        core.channels.set(lanes.iter().map(|(name, _)| name.clone()));
+        warn_of_parked(core, &lanes).await?;
+        let paces = legacy.map(|legacy| legacy.paces_of_unchanged(config)).unwrap_or_default();
+        Ok(Self { watchers, lanes, recordings, paces })
+    }
+}
+
+impl Generation {
+    /// Lets the parts run until `stop`, or until [`Generation::retire`].
+    pub(super) fn start(
+        config: Config,
+        parts: Parts,
+        core: &Core,
+        tasks: &mut Tasks,
+        stop: &CancellationToken,
+    ) -> Self {
+        let Parts { watchers, lanes, recordings, paces: mut before } = parts;
+        let retire = stop.child_token();
+        let (mut asked, mut paces) = (HashMap::new(), HashMap::new());
+        for (source, watcher) in watchers {
+            let (sender, receiver) = oneshot::channel();
+            let name = format!("the watcher of the {} of account `{}`", source.kind.as_str(), source.account);
+            asked.insert(source, receiver);
+            let retire = retire.clone();
+            tasks.add(name, async {
+                // Nobody asks for it when the process stops.
+                let _ = sender.send(watcher.run(retire).await);
+            });
+        }
+        for (channel, lane) in lanes {
+            let (after, receiver) = oneshot::channel();
+            let name = format!("the lane of channel `{channel}`");
+            let before = before.remove(&channel);
+            paces.insert(channel, receiver);
+            tasks.add(name, serve(lane, before, after, retire.clone(), stop.clone()));
+        }
+        let (core, keep, retired) = (core.clone(), config.store.keep, retire.clone());
+        tasks.add("the housekeeping of the store", async move {
+            retired.run_until_cancelled(forget_old(core, keep)).await;
+        });
+        Self { config, recordings, retire, asked, paces }
+    }
+
+    /// Ends the watchers at once and lets the lanes claim nothing more. Returns when whatever the watchers were about to
+    /// commit is stored; attempts under way go on by themselves.
+    pub(super) async fn retire(&mut self, core: &Core) -> Legacy {
+        self.retire.cancel();
+        let mut asked = HashMap::new();
+        for (source, receiver) in self.asked.drain() {
+            // A watcher that has panicked has nothing to hand over; the process is about to stop because of it.
+            if let Ok(one) = receiver.await {
+                asked.insert(source, one);
+            }
+        }
+        for channel in self.paces.keys() {
+            // Of one that is gone nobody would say it; a lane that keeps the pace says it anew.
+            core.metrics.expect_channel(channel).paused(false);
+        }
+        // The store writes in order: its answer, even that it cannot write, means that it is through with what a
+        // watcher ordered last. Read sooner, that would be decided anew.
+        let _ = core.store.ping().await;
+        Legacy {
+            config: self.config.clone(),
+            recordings: Arc::clone(&self.recordings),
+            asked,
+            paces: std::mem::take(&mut self.paces),
+        }
+    }
+}
+
+impl Legacy {
+    /// Another address, or other credentials, are as good as another receiver: nothing is known of its patience.
+    fn paces_of_unchanged(self, config: &Config) -> HashMap<String, oneshot::Receiver<Pace>> {
+        let Self { config: old, mut paces, .. } = self;
+        paces.retain(|name, _| {
+            let of = |config: &Config| {
+                config.channels.iter().find(|channel| channel.common.name == *name).map(|channel| channel.kind.clone())
+            };
+            of(&old) == of(config)
+        });
+        paces
+    }
+}
+
+fn same_pbx(old: &Account, new: &Account) -> bool {
+    old.name == new.name && old.base_url == new.base_url && old.api_key == new.api_key
+}
+
+/// The life of a lane, from the pace of the one before it to the last attempt under way.
+async fn serve(
+    mut lane: Lane,
+    before: Option<oneshot::Receiver<Pace>>,
+    after: oneshot::Sender<Pace>,
+    retire: CancellationToken,
+    stop: CancellationToken,
+) {
+    if let Some(before) = before
+        && let Ok(pace) = before.await
+    {
+        lane.keep_pace(&pace);
+    }
+    let retired = lane.run(retire).await;
+    // Nobody asks for it when the process stops.
+    let _ = after.send(retired.pace());
+    retired.finish(stop).await;
+}
+
+/// Deliveries to channels that are gone, or switched off, wait: they are neither sent nor forgotten.
+async fn warn_of_parked(core: &Core, lanes: &[(String, Lane)]) -> Result<(), StoreError> {
+    for waiting in core.store.backlog(core.clock.moment()).await? {
+        if waiting.pending > 0 && lanes.iter().all(|(name, _)| *name != waiting.channel) {
+            tracing::warn!(
+                channel = waiting.channel,
+                deliveries = waiting.pending,
+                "deliveries wait for a channel that is not configured, or not enabled; they are sent when it is again"
+            );
+        }
+    }
+    Ok(())
+}

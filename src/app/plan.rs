@@ -1,0 +1,174 @@
+//! What a configuration makes and what can be wrong with it: nothing here runs, and the store is not asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::StartError;
+use crate::channel::{Channel, email, slack, webhook};
+use crate::config::{self, ChannelKind, Config};
+use crate::dispatch;
+use crate::event::Kind;
+use crate::http;
+use crate::pbx::Pbx;
+use crate::private::Secret;
+use crate::render::Renderer;
+use crate::retry;
+use crate::route::Router;
+use crate::track::Rules;
+use crate::watch;
+
+/// A configuration, and everything of it that had to be made to know that it can be used.
+pub(super) struct Plan {
+    pub(super) config: Config,
+    pub(super) router: Arc<Router>,
+    pub(super) renderer: Arc<Renderer>,
+    /// In the order of the accounts.
+    pub(super) pbxs: Vec<Arc<Pbx>>,
+    /// Those that are enabled.
+    pub(super) channels: Vec<(dispatch::Settings, Arc<dyn Channel>)>,
+}
+
+impl Plan {
+    /// Makes it all.
+    ///
+    /// # Errors
+    /// [`StartError::Config`] with everything that cannot be made, one to a line.
+    pub(super) fn make(config: &Config) -> Result<Self, StartError> {
+        let enabled = config.channels.iter().filter(|channel| channel.common.enabled);
+        let lanes: Vec<_> = enabled.map(|channel| (channel, lane_settings(config, channel))).collect();
+        let connections = lanes.iter().map(|(_, settings)| settings.concurrency).max().unwrap_or(1);
+        let client = http::client(connections).map_err(|error| StartError::Config(error.to_string()))?;
+        let mut problems = Vec::new();
+        let renderer = renderer(config).map_err(|error| problems.push(error.to_string())).ok();
+        let accounts = config.accounts.iter();
+        let pbxs = accounts
+            .filter_map(|account| pbx(account, client.clone()).map_err(|error| problems.push(error.to_string())).ok());
+        let pbxs: Vec<_> = pbxs.collect();
+        let channels = lanes.into_iter().filter_map(|(channel, settings)| {
+            let built = build_channel(channel, &settings, client.clone());
+            built.map_err(|error| problems.push(error.to_string())).ok().map(|built| (settings, built))
+        });
+        let channels: Vec<_> = channels.collect();
+        match renderer {
+            Some(renderer) if problems.is_empty() => Ok(Self {
+                router: Arc::new(Router::new(enabled_routes(config))),
+                renderer: Arc::new(renderer),
+                config: config.clone(),
+                pbxs,
+                channels,
+            }),
+            _ => Err(StartError::Config(problems.join("\n"))),
+        }
+    }
+
+    /// Templates that can be compiled and fail all the same, tried with samples.
+    ///
+    /// # Errors
+    /// [`StartError::Config`] with all of them, one to a line.
+    pub(super) fn try_templates(&self) -> Result<(), StartError> {
+        let problems = self.renderer.check();
+        if problems.is_empty() { Ok(()) } else { Err(StartError::Config(problems.join("\n"))) }
+    }
+}
+
+/// The renderer of a configuration.
+///
+/// # Errors
+/// Every template that cannot be used.
+pub fn renderer(config: &Config) -> Result<Renderer, StartError> {
+    let timezone = TimeZone::get(&config.timezone)
+        .map_err(|error| StartError::Config(format!("`timezone` cannot be used: {error}")))?;
+    Renderer::new(config.templates.as_deref(), timezone).map_err(|problems| StartError::Config(problems.join("\n")))
+}
+
+/// The settings of a channel's lane: its own keys over `delivery`.
+pub fn lane_settings(config: &Config, channel: &config::Channel) -> dispatch::Settings {
+    let common = &channel.common;
+    let default_rate = matches!(channel.kind, ChannelKind::Slack(_)).then_some(slack::RATE);
+    dispatch::Settings {
+        name: common.name.clone(),
+        locale: common.locale.unwrap_or(config.locale),
+        recording: common.recording,
+        retry: common.retry.over(&config.delivery.retry.over(&retry::Policy::default())),
+        timeout: common.timeout.unwrap_or(config.delivery.timeout),
+        concurrency: common.concurrency.unwrap_or(config.delivery.concurrency),
+        rate: common.rate.or(default_rate),
+        digest_over: config.delivery.digest_over,
+        max_age: common.max_age,
+    }
+}
+
+/// Makes a channel: the one place that knows all of their types.
+///
+/// # Errors
+/// When a value that passed the configuration's checks cannot be used after all.
+pub fn build_channel(
+    channel: &config::Channel,
+    settings: &dispatch::Settings,
+    client: reqwest::Client,
+) -> Result<Arc<dyn Channel>, StartError> {
+    let built: Result<Arc<dyn Channel>, String> = match &channel.kind {
+        ChannelKind::Email(config) => {
+            email::Email::new(config, settings.concurrency, settings.timeout).map(|channel| Arc::new(channel) as _)
+        }
+        ChannelKind::Slack(config) => {
+            slack::Slack::new(config, client, settings.timeout).map(|channel| Arc::new(channel) as _)
+        }
+        ChannelKind::Webhook(config) => {
+            webhook::Webhook::new(config, client, settings.timeout).map(|channel| Arc::new(channel) as _)
+        }
+    };
+    built.map_err(|error| StartError::Config(format!("channel `{}`: {error}", channel.common.name)))
+}
+
+/// The rules, without the channels that are switched off.
+fn enabled_routes(config: &Config) -> Vec<config::Route> {
+    let enabled =
+        |name: &String| config.channels.iter().any(|channel| channel.common.enabled && channel.common.name == *name);
+    let mut routes = config.routes.clone();
+    for route in &mut routes {
+        let named = !route.notify.is_empty();
+        route.notify.retain(enabled);
+        // All of its channels are switched off: it still matches, and says that nobody is told.
+        route.mute |= named && route.notify.is_empty();
+    }
+    routes
+}
+
+/// The client of an account.
+///
+/// # Errors
+/// When a value that passed the configuration's checks cannot be used after all.
+pub fn pbx(account: &config::Account, client: reqwest::Client) -> Result<Arc<Pbx>, StartError> {
+    let key = Secret::clone(&account.api_key);
+    Pbx::new(client, &account.base_url, key, account.timeout)
+        .map(Arc::new)
+        .map_err(|error| StartError::Config(format!("account `{}`: {error}", account.name)))
+}
+
+/// What is watched of an account.
+pub(super) fn sources(
+    config: &Config,
+    account: &config::Account,
+    first_run: Duration,
+) -> impl Iterator<Item = (Kind, watch::Settings)> + use<> {
+    let (calls, voicemails, max_age) = (&config.watch.missed_calls, &config.watch.voicemails, config.watch.max_age);
+    let call_settings = calls.enabled.then_some(watch::Settings {
+        every: calls.every,
+        lookback: calls.lookback,
+        first_run,
+        limit: account.limits.cdrs,
+        rules: Rules { grace: calls.grace, min_wait: calls.min_wait, max_age, follow_up: calls.follow_up },
+    });
+    let voicemail_settings = voicemails.enabled.then_some(watch::Settings {
+        every: voicemails.every,
+        lookback: voicemails.lookback,
+        first_run,
+        limit: account.limits.voicemails,
+        rules: Rules { grace: Duration::ZERO, min_wait: Duration::ZERO, max_age, follow_up: voicemails.lookback },
+    });
+    let calls = call_settings.map(|settings| (Kind::Call, settings));
+    calls.into_iter().chain(voicemail_settings.map(|settings| (Kind::Voicemail, settings)))
+}
