@@ -29,6 +29,7 @@ mod readers;
 mod running;
 mod tasks;
 mod upkeep;
+mod vigil;
 
 pub use plan::{build_channel, lane_settings, pbx, renderer};
 pub use readers::Readers;
