@@ -132,10 +132,14 @@ impl Generation {
             let name = format!("the watcher of the {} of account `{}`", source.kind.as_str(), source.account);
             asked.insert(source, receiver);
             let retire = retire.clone();
-            tasks.add(name, async {
+            let watching = async {
                 // Nobody asks for it when the process stops.
                 let _ = sender.send(watcher.run(retire).await);
-            });
+            };
+            match &core.readers {
+                Some(readers) => tasks.add_on(readers, name, watching),
+                None => tasks.add(name, watching),
+            }
         }
         for (channel, lane) in lanes {
             let (after, receiver) = oneshot::channel();

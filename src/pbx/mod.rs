@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod client;
 pub mod error;
+mod json;
 mod row;
 pub mod stamps;
 pub mod wire;

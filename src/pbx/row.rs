@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
+use super::json::{Json, Object};
 use super::stamps;
 use crate::event::Audio;
 use crate::number::{self, Parsed, printable};
@@ -15,20 +15,20 @@ const NAME_CHARS: usize = 100;
 /// Longer than any stamp, duration or word that is read here.
 const WORD_CHARS: usize = 64;
 
-pub(super) struct Row<'v>(pub(super) &'v Map<String, Value>);
+pub(super) struct Row<'v>(pub(super) &'v Object<'v>);
 
 impl Row<'_> {
     /// The field as printable text of at most `max_chars`; `None` when absent, `null`, empty or the text `null`.
     pub(super) fn text(&self, key: &str, max_chars: usize) -> Option<String> {
         let text = match self.0.get(key)? {
-            Value::String(text) => Cow::Borrowed(text.as_str()),
+            Json::Text(text) => Cow::Borrowed(&**text),
             // 905542510000 may come as 905542510000.0.
-            Value::Number(number) => match number.as_f64() {
+            Json::Number(number) => match number.as_f64() {
                 Some(float) if number.is_f64() && float.fract() == 0.0 => Cow::Owned(format!("{float:.0}")),
                 _ => Cow::Owned(number.to_string()),
             },
-            Value::Bool(flag) => Cow::Owned(flag.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+            Json::Bool(flag) => Cow::Owned(flag.to_string()),
+            Json::Null | Json::List(_) | Json::Object(_) => return None,
         };
         let text = printable(&text, max_chars);
         (!text.is_empty() && text != "null").then_some(text)
@@ -70,13 +70,14 @@ impl Row<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn with<T>(value: &Value, read: impl Fn(&Row<'_>) -> T) -> T {
-        let object = json!({ "x": value });
-        read(&Row(object.as_object().unwrap()))
+        let text = json!({ "x": value }).to_string();
+        let Json::Object(object) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+        read(&Row(&object))
     }
 
     #[test]

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::error::PbxError;
+use super::json::{Json, Object};
 use super::row::Row;
 use crate::event::{Audio, Called, Caller, Direction, Kind, Record};
 use crate::number::{self, fold_turkish};
@@ -47,8 +48,12 @@ pub fn voicemails_page(body: &[u8], now: Timestamp) -> Result<Page, PbxError> {
 /// Reads an answer of `/cdrs/{call_uuid}`; its `call_flow` is not needed.
 pub fn call_detail(body: &[u8], now: Timestamp) -> Result<Record, PbxError> {
     let answer = object(body)?;
-    let row = answer.get("cdr").ok_or_else(|| missing("cdr"))?;
-    row.as_object().and_then(|row| call(&Row(row), now)).ok_or_else(|| garbled("a call without an id"))
+    let row = match answer.get("cdr") {
+        Some(Json::Object(row)) => call(&Row(row), now),
+        Some(_) => None,
+        None => return Err(missing("cdr")),
+    };
+    row.ok_or_else(|| garbled("a call without an id"))
 }
 
 /// Reads an answer of `/recording_url` and `/voicemail_recording_url`: bare text, quoted text, or an object with `url`
@@ -82,10 +87,10 @@ pub(super) fn refuses_key(text: &str) -> bool {
 
 fn page(body: &[u8], list: &str, read: impl Fn(&Row<'_>) -> Option<Record>) -> Result<Page, PbxError> {
     let answer = object(body)?;
-    let Some(Value::Array(rows)) = answer.get(list) else { return Err(missing(list)) };
-    let records: Vec<Record> = rows.iter().filter_map(|row| read(&Row(row.as_object()?))).collect();
-    let pagination = answer.get("pagination").and_then(Value::as_object);
-    let total_pages = pagination.and_then(|row| Row(row).seconds("total_pages")).filter(|pages| *pages > 0);
+    let Some(Json::List(rows)) = answer.get(list) else { return Err(missing(list)) };
+    let records: Vec<Record> = rows.iter().filter_map(|row| object_of(row).and_then(|row| read(&row))).collect();
+    let pagination = answer.get("pagination").and_then(object_of);
+    let total_pages = pagination.and_then(|row| row.seconds("total_pages")).filter(|pages| *pages > 0);
     let uuids = records.iter().map(|record| record.uuid.clone()).collect();
     Ok(Page { malformed: rows.len() - records.len(), rows: rows.len(), uuids, records, total_pages })
 }
@@ -175,13 +180,20 @@ fn ascii(text: &str) -> String {
     fold_turkish(text).chars().map(plain).collect()
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, PbxError> {
+fn object_of<'j>(json: &'j Json<'j>) -> Option<Row<'j>> {
+    match json {
+        Json::Object(object) => Some(Row(object)),
+        _ => None,
+    }
+}
+
+fn object(body: &[u8]) -> Result<Object<'_>, PbxError> {
     let text = utf8(body)?.trim_start_matches('\u{FEFF}');
     if refuses_key(text) {
         return Err(refused_key());
     }
     match serde_json::from_str(text) {
-        Ok(Value::Object(answer)) => Ok(answer),
+        Ok(Json::Object(answer)) => Ok(answer),
         Ok(_) => Err(missing("object")),
         Err(_) if text.trim_start().starts_with('<') => {
             Err(garbled("expected JSON, found an HTML page; hint: check `base_url`"))

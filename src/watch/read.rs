@@ -26,9 +26,9 @@ impl Watcher {
         let mut walk = Walk::new(Ask { from, to: None, unsettled: true }, read_at);
         loop {
             let page = self.page(walk.ask, walk.page).await?;
-            let news = self.stage(&mut walk, &page).await?;
-            walk.late_news |= news && walk.page > 1;
-            let more = walk.turn(&page);
+            let (first, more) = (walk.page == 1, walk.turn(&page));
+            let news = self.stage(&mut walk, page.records).await?;
+            walk.late_news |= news && !first;
             if !more || !(news || self.deep || self.confirms_further(&walk)) {
                 break;
             }
@@ -51,14 +51,12 @@ impl Watcher {
             None => Walk::new(self.wider_ask(now), now),
         };
         let page = self.page(walk.ask, walk.page).await?;
-        let more = if walk.ask.unsettled {
-            self.stage(&mut walk, &page).await?;
-            walk.turn(&page)
+        let more = walk.turn(&page);
+        if walk.ask.unsettled {
+            self.stage(&mut walk, page.records).await?;
         } else {
-            let more = walk.turn(&page);
             self.stage_reached(&mut walk, &page.records, now);
-            more
-        };
+        }
         if more {
             self.follow_up = Some(walk);
             return Ok(());
@@ -105,8 +103,9 @@ impl Watcher {
             _ => Walk::new(ask, now),
         };
         let page = self.page(walk.ask, walk.page).await?;
-        self.stage(&mut walk, &page).await?;
-        if walk.turn(&page) {
+        let more = walk.turn(&page);
+        self.stage(&mut walk, page.records).await?;
+        if more {
             self.catch_up = Some(walk);
             return Ok(());
         }
@@ -163,12 +162,12 @@ impl Watcher {
 
     /// What a page changes goes to the walk's stage; what the page before left there, and this one did not take back, is
     /// committed. Returns whether the page brought anything new.
-    async fn stage(&mut self, walk: &mut Walk, page: &Page) -> Result<bool, Trouble> {
+    async fn stage(&mut self, walk: &mut Walk, records: Vec<Record>) -> Result<bool, Trouble> {
         // Seen when it was asked for, not when the answer had been read: what is due at once is then due in this walk.
         let now = walk.read_at;
         let account = self.source.account.as_str();
         let first = self.source.kind.first_event();
-        let records = track::merge_copies(page.records.clone());
+        let records = track::merge_copies(records);
         let ids: Vec<_> = records.iter().map(|record| EventId::derive(account, first, &record.uuid)).collect();
         let unknown: Vec<EventId> =
             ids.iter().filter(|id| !walk.staged.contains_key(id) && !self.open.contains_key(id)).copied().collect();

@@ -497,7 +497,8 @@ delivery:
   timeout: 1ms
   concurrency: 257
   retry: {initial: 1h, multiplier: 0.5, jitter: 1.5}
-channels: {name: hook, type: webhook, url: \"https://example.com\"}
+  digest_over: 0
+channels: {name: hook, type: webhook, url: \"https://example.com\", max_age: 1h}
 routes: {notify: hook}
 http: {listen: localhost}
 ";
@@ -534,7 +535,11 @@ http: {listen: localhost}
     config.yaml:20:20: delivery.retry.initial: `initial` (1h) must not be longer than `max` (30m)
     config.yaml:20:36: delivery.retry.multiplier: must be between 1 and 1000, found 0.5
     config.yaml:20:49: delivery.retry.jitter: must be between 0 and 1, found 1.5
-    config.yaml:23:16: http.listen: expected an address and a port, or `off`
+    config.yaml:21:16: delivery.digest_over: must be at least 1, found 0
+      hint: 1 makes a digest of any two that are due at once; there is no way to have digests only
+    config.yaml:22:76: channels[0].max_age: must be longer than `grace` (3h) and `every` (1ms) of missed_calls together, found 1h
+      hint: what is older goes into a digest, and a call waits for `grace` first: every call would
+    config.yaml:24:16: http.listen: expected an address and a port, or `off`
       hint: `127.0.0.1:8380` for this machine only, `0.0.0.0:8380` for all, or `off`
     ");
 }
