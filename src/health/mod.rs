@@ -228,10 +228,11 @@ impl Known {
         }
         for (source, reading) in &self.sources {
             let trouble = reading.trouble.clone().or_else(|| {
-                // Nothing is taken in while it cannot be stored: that is told once, as what it is.
+                // Nothing is taken in while it cannot be stored: that is told once, as what it is. When it can again, the
+                // next read has its time, so this counts from now on and not from the last one.
                 let age = reading.stale(now).filter(|_| audit.unwritable.is_none())?;
                 let detail = format!("no read has ended for {}", whole_seconds(age));
-                Some(Trouble { since: reading.last(), reason: Reason::new(Cause::Pbx(PbxTrouble::Silent), &detail) })
+                Some(Trouble { since: now, reason: Reason::new(Cause::Pbx(PbxTrouble::Silent), &detail) })
             });
             if let Some(Trouble { since, reason }) = trouble {
                 let condition = Condition::PbxUnreadable { account: source.account.clone(), source: Some(source.kind) };
