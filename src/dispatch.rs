@@ -22,6 +22,7 @@ use crate::channel::Channel;
 use crate::clock::Clock;
 use crate::config::RecordingMode;
 use crate::event::DeliveryId;
+use crate::health::Health;
 use crate::message::Locale;
 use crate::metrics::{ChannelMetrics, Metrics};
 use crate::outbox::{self, Claim, Outcome, Settled};
@@ -60,6 +61,8 @@ pub struct Context {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who is told how attempts end.
+    pub health: Arc<Health>,
 }
 
 /// The settings of one lane.
@@ -288,6 +291,7 @@ impl Lane {
         let draw = draw();
         self.learn(step, &outcome, draw, now.tick);
         let policy = &self.settings.retry;
+        let before = work.settled.len();
         if digest {
             let settled = outbox::settle_together(claims, &outcome, now.at, policy, draw);
             self.report_digest(&settled, now.at);
@@ -296,6 +300,9 @@ impl Lane {
             let settled = outbox::settle(claim, outcome, now.at, policy, draw);
             self.report(&settled, now.at);
             work.settled.push(settled);
+        }
+        for settled in &work.settled[before..] {
+            self.context.health.attempted(&settled.delivery, now);
         }
     }
 

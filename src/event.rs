@@ -393,6 +393,11 @@ impl DeliveryId {
     pub fn derive(account: &str, event: EventType, uuid: &str, channel: &str) -> Self {
         Self(digest(&[account, event.as_str(), uuid, channel]))
     }
+
+    /// The id of a notice about ringback itself, of whatever makes it this one.
+    pub fn of_notice(parts: &[&str]) -> Self {
+        Self(digest(&[&["notice"], parts].concat()))
+    }
 }
 
 impl DeliveryId {

@@ -1,5 +1,6 @@
 //! Every metric in one place (contract section 6). Labels are `account`, `source`, `channel`, `type`, `outcome` only.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
@@ -59,6 +60,30 @@ struct ChannelLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
+}
+
+/// Of [`Metrics::encode`]: the format that every version of Prometheus and everything like it reads
+/// (prometheus.io, "Exposition formats").
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// `OpenMetrics` 1.0, which the library writes, as Prometheus text 0.0.4: there a counter is introduced by the name of
+/// its samples, `_total` included, and nothing marks the end.
+fn as_prometheus_text(open_metrics: &str) -> String {
+    let counters: HashSet<&str> =
+        open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines().filter(|line| *line != "# EOF") {
+        let introduced = line
+            .strip_prefix("# HELP ")
+            .or_else(|| line.strip_prefix("# TYPE "))
+            .and_then(|rest| rest.split_once(' '))
+            .filter(|(name, _)| counters.contains(name));
+        match introduced {
+            Some((name, rest)) => text.extend([&line[.."# TYPE ".len()], name, "_total ", rest, "\n"]),
+            None => text.extend([line, "\n"]),
+        }
+    }
+    text
 }
 
 /// Bounds in seconds, as one shared constructor for every family of histograms.
@@ -268,11 +293,11 @@ impl Metrics {
         self.degraded.get_or_create(&ChannelLabels { channel: channel.to_owned() }).inc();
     }
 
-    /// The text that Prometheus reads (`OpenMetrics` 1.0).
+    /// The text that Prometheus reads ([`CONTENT_TYPE`]).
     pub fn encode(&self) -> String {
         let mut buffer = String::new();
         // Writing into a String cannot fail.
         let _ = text::encode(&mut buffer, &self.registry);
-        buffer
+        as_prometheus_text(&buffer)
     }
 }

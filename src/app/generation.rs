@@ -11,16 +11,21 @@ use super::Core;
 use super::plan::{Plan, sources};
 use super::tasks::Tasks;
 use super::upkeep::forget_old;
+use super::vigil;
 use crate::config::{Account, Config};
 use crate::dispatch::{self, Lane, Pace};
+use crate::heartbeat::Heartbeat;
 use crate::recording::Recordings;
 use crate::store::{Source, StoreError};
 use crate::watch::{self, Asked, Watcher};
+use crate::watchdog::Watchdog;
 
 /// The parts of a configuration, wired and not yet running.
 pub(super) struct Parts {
     pub(super) watchers: Vec<(Source, Watcher)>,
     pub(super) lanes: Vec<(String, Lane)>,
+    watchdog: Watchdog,
+    heartbeat: Option<Heartbeat>,
     recordings: Arc<Recordings>,
     /// Of lanes that are to go on at the pace of the one before them: sent when that one claims nothing any more.
     paces: HashMap<String, oneshot::Receiver<Pace>>,
@@ -50,8 +55,7 @@ impl Parts {
     /// # Errors
     /// When the store cannot be read.
     pub(super) async fn wire(plan: &Plan, core: &Core, mut legacy: Option<Legacy>) -> Result<Self, StoreError> {
-        let Plan { config, router, renderer, pbxs, channels } = plan;
-        core.health.clear();
+        let Plan { config, router, renderer, pbxs, channels, .. } = plan;
         let minters = config.accounts.iter().zip(pbxs);
         let minters =
             minters.map(|(account, pbx)| (account.name.clone(), (Arc::clone(pbx), account.limits.recordings)));
@@ -69,7 +73,7 @@ impl Parts {
                 let source = Source { account: account.name.clone(), kind };
                 // More often than the limit allows it cannot be read.
                 let every = settings.every.max(Duration::from_secs(60) / settings.limit.max(1));
-                core.health.expect(source.clone(), every, core.clock.tick());
+                core.health.expect(source.clone(), every, core.clock.moment());
                 core.metrics.expect_source(&source);
                 let context = watch::Context {
                     pbx: Arc::clone(pbx),
@@ -93,16 +97,21 @@ impl Parts {
             recordings: Arc::clone(&recordings),
             clock: core.clock.clone(),
             metrics: Arc::clone(&core.metrics),
+            health: Arc::clone(&core.health),
         };
         let mut lanes = Vec::new();
         for (settings, channel) in channels {
             core.health.expect_lane(settings.name.clone());
             lanes.push((settings.name.clone(), Lane::new(settings.clone(), Arc::clone(channel), context.clone())));
         }
+        let sources: Vec<Source> = watchers.iter().map(|(source, _)| source.clone()).collect();
+        let names: Vec<String> = lanes.iter().map(|(name, _)| name.clone()).collect();
+        core.health.retain(&sources, &names);
         core.channels.set(lanes.iter().map(|(name, _)| name.clone()));
         warn_of_parked(core, &lanes).await?;
         let paces = legacy.map(|legacy| legacy.paces_of_unchanged(config)).unwrap_or_default();
-        Ok(Self { watchers, lanes, recordings, paces })
+        let (watchdog, heartbeat) = (vigil::watchdog(plan, core), vigil::heartbeat(plan, core));
+        Ok(Self { watchers, lanes, watchdog, heartbeat, recordings, paces })
     }
 }
 
@@ -115,7 +124,7 @@ impl Generation {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> Self {
-        let Parts { watchers, lanes, recordings, paces: mut before } = parts;
+        let Parts { watchers, lanes, watchdog, heartbeat, recordings, paces: mut before } = parts;
         let retire = stop.child_token();
         let (mut asked, mut paces) = (HashMap::new(), HashMap::new());
         for (source, watcher) in watchers {
@@ -123,10 +132,14 @@ impl Generation {
             let name = format!("the watcher of the {} of account `{}`", source.kind.as_str(), source.account);
             asked.insert(source, receiver);
             let retire = retire.clone();
-            tasks.add(name, async {
+            let watching = async {
                 // Nobody asks for it when the process stops.
                 let _ = sender.send(watcher.run(retire).await);
-            });
+            };
+            match &core.readers {
+                Some(readers) => tasks.add_on(readers, name, watching),
+                None => tasks.add(name, watching),
+            }
         }
         for (channel, lane) in lanes {
             let (after, receiver) = oneshot::channel();
@@ -134,6 +147,10 @@ impl Generation {
             let before = before.remove(&channel);
             paces.insert(channel, receiver);
             tasks.add(name, serve(lane, before, after, retire.clone(), stop.clone()));
+        }
+        tasks.add("the watchdog", watchdog.run(retire.clone()));
+        if let Some(heartbeat) = heartbeat {
+            tasks.add("the heartbeat", heartbeat.run(retire.clone()));
         }
         let (core, keep, retired) = (core.clone(), config.store.keep, retire.clone());
         tasks.add("the housekeeping of the store", async move {

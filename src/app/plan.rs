@@ -28,6 +28,9 @@ pub(super) struct Plan {
     pub(super) pbxs: Vec<Arc<Pbx>>,
     /// Those that are enabled.
     pub(super) channels: Vec<(dispatch::Settings, Arc<dyn Channel>)>,
+    /// For the heartbeat.
+    pub(super) client: reqwest::Client,
+    pub(super) heartbeat_url: Option<reqwest::Url>,
 }
 
 impl Plan {
@@ -51,6 +54,10 @@ impl Plan {
             built.map_err(|error| problems.push(error.to_string())).ok().map(|built| (settings, built))
         });
         let channels: Vec<_> = channels.collect();
+        let heartbeat_url = config.health.heartbeat_url.as_ref().and_then(|url| {
+            let problem = |error| format!("`health.heartbeat_url` is not a URL: {error}");
+            url.expose().parse().map_err(|error| problems.push(problem(error))).ok()
+        });
         match renderer {
             Some(renderer) if problems.is_empty() => Ok(Self {
                 router: Arc::new(Router::new(enabled_routes(config))),
@@ -58,6 +65,8 @@ impl Plan {
                 config: config.clone(),
                 pbxs,
                 channels,
+                client,
+                heartbeat_url,
             }),
             _ => Err(StartError::Config(problems.join("\n"))),
         }

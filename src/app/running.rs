@@ -85,12 +85,10 @@ impl Running {
     ) -> Result<Self, StartError> {
         let mut tasks = Tasks::default();
         let front = Front::open(plan.config.http.listen.as_deref(), &core, &mut tasks, &stop).await?;
+        // Before a lane adds to them, or one that dies meanwhile would be counted twice.
+        stop.run_until_cancelled(super::upkeep::count_dead(&core)).await;
         super::control::open(&core, &mut tasks, &stop);
         let generation = Generation::start(plan.config, parts, &core, &mut tasks, &stop);
-        let (counted, stopped) = (super::upkeep::count_dead(core.clone()), stop.clone());
-        tasks.add("the housekeeping of the store", async move {
-            stopped.run_until_cancelled(counted).await;
-        });
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "ringback runs");
         let (sender, requests) = mpsc::channel(1);
         Ok(Self { core, generation, front, tasks, reloads: Reloads(sender), requests, stop })

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 /// Running parts.
@@ -16,10 +17,17 @@ pub(super) struct Panicked(pub(super) String);
 impl Tasks {
     /// Runs `work` beside the others. `name` completes "… has panicked".
     pub(super) fn add(&mut self, name: impl Into<String>, work: impl Future<Output = ()> + Send + 'static) {
-        let name = name.into();
-        // Nothing of `work` is looked at after a panic.
-        let work = AssertUnwindSafe(work).catch_unwind();
-        self.0.spawn(async { work.await.map_err(|_| Panicked(name)) });
+        self.0.spawn(named(name.into(), work));
+    }
+
+    /// The same on another event loop.
+    pub(super) fn add_on(
+        &mut self,
+        handle: &Handle,
+        name: impl Into<String>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.0.spawn_on(named(name.into(), work), handle);
     }
 
     /// How the next part ended; `None` when there is none left.
@@ -28,6 +36,11 @@ impl Tasks {
         // Only a part that was aborted would be an error here, and nobody aborts one.
         Some(ended.unwrap_or_else(|error| Err(Panicked(format!("a part ({error})")))))
     }
+}
+
+async fn named(name: String, work: impl Future<Output = ()>) -> Result<(), Panicked> {
+    // Nothing of `work` is looked at after a panic.
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|_| Panicked(name))
 }
 
 #[cfg(test)]

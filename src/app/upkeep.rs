@@ -10,7 +10,7 @@ use crate::outbox::State;
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Counts the dead, once for a process. What waits in the outbox is measured when the metrics are asked for.
-pub(super) async fn count_dead(core: Core) {
+pub(super) async fn count_dead(core: &Core) {
     match core.store.list(&|delivery| matches!(delivery.state, State::Dead { .. })).await {
         Ok(dead) => {
             for delivery in dead {

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, environment, systemd};
-use crate::app::{App, ReloadError, Reloads, StartError};
+use crate::app::{App, Readers, ReloadError, Reloads, StartError};
 use crate::clock::Clock;
 use crate::config::{self, Config, Problems};
 
@@ -32,7 +32,8 @@ pub(super) async fn run(path: &Path) -> Result<(), Failure> {
     };
     let (summary, app) = made?;
     let store = app.store();
-    let mut running = app.start(stop.clone()).await?;
+    let readers = Readers::start().map_err(|error| Failure::Run(format!("cannot start: {error}")))?;
+    let mut running = app.read_on(&readers).start(stop.clone()).await?;
     running.add("the reload on SIGHUP", reload_on(hangups, path.to_owned(), running.reloads()));
     if let Some(limit) = systemd::watchdog() {
         running.add("the watchdog of systemd", systemd::keep_alive(limit, store, clock));

@@ -14,6 +14,7 @@ use crate::retry;
 use crate::units::format_duration;
 
 mod channels;
+mod health;
 mod routes;
 
 pub(crate) use routes::some_match_nothing;
@@ -38,6 +39,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     delivery(&config.delivery, findings);
     channels::check(config, findings);
     routes::check(config, findings);
+    health::check(config, findings);
     if let Some(listen) = &config.http.listen
         && listen != "off"
         && listen.parse::<SocketAddr>().is_err()

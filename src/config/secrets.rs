@@ -7,12 +7,13 @@ use super::node::{Data, Node, Origin};
 use super::problems::Findings;
 
 /// Section and key of every secret.
-pub(super) const SECRETS: [(&str, &str); 5] = [
+pub(super) const SECRETS: [(&str, &str); 6] = [
     ("accounts[]", "api_key"),
     ("channels[]", "secret"),
     ("channels[]", "url"),
     ("channels[]", "webhook_url"),
     ("channels[].smtp", "password"),
+    ("health", "heartbeat_url"),
 ];
 
 /// The one secret of which there may be several, one a line.

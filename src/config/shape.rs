@@ -13,9 +13,11 @@ use crate::private::Secret;
 use crate::units::{DurationText, OneOrManySchema, duration};
 
 mod delivery;
+mod health;
 mod routes;
 
 pub use delivery::*;
+pub use health::*;
 pub use routes::*;
 
 /// The whole file.
@@ -48,6 +50,9 @@ pub struct Config {
     /// Which events go to which channels. The first match wins unless it says `continue: true`.
     #[schemars(with = "OneOrManySchema<Route>")]
     pub routes: Vec<Route>,
+    /// Who is told when ringback itself cannot work.
+    #[serde(default)]
+    pub health: Health,
     /// The HTTP server for health and metrics.
     #[serde(default)]
     pub http: Http,

@@ -89,6 +89,8 @@ fn the_shortest_configuration_takes_every_default() {
     assert_eq!(email.to, ["ofis@example.com"]);
     assert_eq!(config.routes[0].notify, ["mail"]);
     assert!(config.http.listen.is_none());
+    assert_eq!((config.health.after, config.health.notify.len()), (Duration::from_secs(600), 0));
+    assert!(config.health.heartbeat_url.is_none());
 }
 
 #[test]
@@ -105,6 +107,7 @@ fn the_example_loads_and_states_the_defaults() {
     let policy = crate::retry::Policy::default();
     assert_eq!(example.delivery.retry.over(&policy), policy);
     assert_eq!(example.delivery.timeout, minimal.delivery.timeout);
+    assert_eq!(example.health.after, minimal.health.after);
     assert_eq!(example.delivery.concurrency, minimal.delivery.concurrency);
 }
 

@@ -14,9 +14,8 @@ enum Off {
     Text(&'static str),
 }
 
-const KEYS: [(&str, &str, Off); 29] = [
+const KEYS: [(&str, &str, Off); 28] = [
     ("", "callback", Off::Null),
-    ("", "health", Off::Null),
     ("", "push", Off::Null),
     ("", "schedules", Off::Null),
     ("", "summaries", Off::Empty),

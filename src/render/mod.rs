@@ -7,6 +7,7 @@ mod digest;
 pub mod facts;
 mod fallback;
 pub mod helpers;
+mod notice;
 mod payload;
 pub mod samples;
 mod slack;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::metrics::{CONTENT_TYPE, Metrics};
 use crate::store::Store;
 
 pub mod api;
@@ -54,11 +54,7 @@ pub async fn serve(listener: TcpListener, context: Context, stop: CancellationTo
 }
 
 async fn ready(State(context): State<Context>) -> impl IntoResponse {
-    let reasons = context.health.reasons(context.store.as_ref(), context.clock.moment());
-    // A store that hangs is not ready either.
-    let reasons = tokio::time::timeout(Duration::from_secs(5), reasons)
-        .await
-        .unwrap_or_else(|_| vec!["store does not answer".to_owned()]);
+    let reasons = context.health.audit(context.store.as_ref(), context.clock.moment()).await.reasons();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(serde_json::json!({"ready": reasons.is_empty(), "reasons": reasons})))
 }
@@ -69,6 +65,5 @@ async fn metrics(State(context): State<Context>) -> impl IntoResponse {
             context.metrics.backlog(&lane.channel, lane.pending, lane.overdue);
         }
     }
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], context.metrics.encode())
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], context.metrics.encode())
 }

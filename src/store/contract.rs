@@ -49,7 +49,7 @@ macro_rules! exercise {
             the_backlog_counts_what_waits_and_how_long_it_has
             list_gives_the_rows_that_are_wanted_in_every_state
             commits_of_many_at_once_are_all_kept
-            a_store_that_can_write_answers_a_ping
+            a_store_that_can_write_answers_a_ping_and_has_not_failed
         }
     };
     ($place:path: $($promise:ident)+) => {$(
@@ -707,8 +707,9 @@ pub(super) async fn commits_of_many_at_once_are_all_kept(open: impl AsyncFn(Mome
     assert_eq!(store.claim_due(CRM, 1000, LEASE, morning()).await.unwrap().len(), 200);
 }
 
-pub(super) async fn a_store_that_can_write_answers_a_ping(open: impl AsyncFn(Moment) -> Shared) {
+pub(super) async fn a_store_that_can_write_answers_a_ping_and_has_not_failed(open: impl AsyncFn(Moment) -> Shared) {
     let store = open(morning()).await;
     store.ping().await.unwrap();
+    assert!(futures_util::poll!(store.failed()).is_pending());
     assert_eq!(all(&store).await, []);
 }

@@ -49,17 +49,16 @@ impl Watcher {
                     event = track::close(&event, Closed::Expired, now.at);
                 }
             }
-            if let Standing::Quiet { why } = event.standing {
-                self.context.metrics.quiet(&event.account, why);
-            }
             if self.open.get(&event.id) != Some(&event) {
                 batch.events.push(event);
             }
         }
         if !batch.is_empty() {
             let events = batch.events.clone();
+            let told: Vec<EventId> = batch.deliveries.iter().map(|delivery| delivery.event_id).collect();
             self.context.store.commit(batch, now).await?;
             for event in events {
+                self.report(&event, told.iter().filter(|id| **id == event.id).count());
                 if event.is_open() {
                     self.open.insert(event.id, event);
                 } else {
@@ -119,11 +118,6 @@ impl Watcher {
         let event_type = event.kind.first_event();
         match self.context.router.decide(&Subject::of(event, event_type)) {
             Decision::Notify(channels) => {
-                tracing::info!(
-                    event = %event.id, r#type = %event_type, account = event.account, channels = channels.len(),
-                    caller = %masked(&event.caller), "announced"
-                );
-                self.context.metrics.event(&event.account, event_type);
                 deliveries.extend(channels.into_iter().map(|(channel, rule)| Delivery {
                     id: DeliveryId::derive(&event.account, event_type, &event.uuid, &channel),
                     event_id: event.id,
@@ -151,6 +145,21 @@ impl Watcher {
                 tracing::warn!(event = %event.id, r#type = %event_type, "no route matches, nobody is told");
                 Standing::Quiet { why: Quiet::Unrouted }
             }
+        }
+    }
+
+    /// Logs and counts what is stored now: a store that refuses is asked again and again.
+    fn report(&self, event: &Event, channels: usize) {
+        if let Standing::Quiet { why } = event.standing {
+            self.context.metrics.quiet(&event.account, why);
+        }
+        if channels > 0 {
+            let event_type = event.kind.first_event();
+            tracing::info!(
+                event = %event.id, r#type = %event_type, account = event.account, channels,
+                caller = %masked(&event.caller), "announced"
+            );
+            self.context.metrics.event(&event.account, event_type);
         }
     }
 

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Moment};
+use crate::condition::PbxTrouble;
 use crate::cursor::Cursor;
 use crate::event::{Event, EventId, Standing};
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::outbox::FailureKind;
 use crate::pbx::budget::Budget;
 use crate::pbx::{Pbx, PbxError};
 use crate::route::Router;
@@ -222,8 +224,15 @@ impl Watcher {
             let took = self.context.clock.tick().saturating_sub(started.tick);
             self.context.metrics.poll(&self.source, outcome(&result), took, started.at);
         }
-        if step == Step::Head && result.is_ok() {
-            self.context.health.read(&self.source, started.tick);
+        if step == Step::Head {
+            match &result {
+                Ok(()) => self.context.health.read(&self.source, started),
+                Err(Trouble::Pbx(error)) => {
+                    self.context.health.not_read(&self.source, trouble(error), &error.to_string(), started);
+                }
+                // The store's own trouble is seen by asking the store.
+                Err(Trouble::Store(_)) => {}
+            }
         }
         match result {
             Ok(()) => {
@@ -318,5 +327,18 @@ fn outcome(result: &Result<(), Trouble>) -> &'static str {
             PbxError::Trouble { .. } => "trouble",
             PbxError::Garbled { .. } => "garbled",
         },
+    }
+}
+
+/// By what a person does about it.
+fn trouble(error: &PbxError) -> PbxTrouble {
+    match error {
+        PbxError::Auth { .. } => PbxTrouble::WrongKey,
+        PbxError::RateLimited { .. } => PbxTrouble::RateLimited,
+        PbxError::Unreachable(error) if error.kind == FailureKind::Tls => PbxTrouble::Tls,
+        PbxError::Unreachable(_) => PbxTrouble::Unreachable,
+        PbxError::NotFound | PbxError::Refused { .. } => PbxTrouble::Refused,
+        PbxError::Trouble { .. } => PbxTrouble::Trouble,
+        PbxError::Garbled { .. } => PbxTrouble::Garbled,
     }
 }

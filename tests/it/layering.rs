@@ -137,13 +137,15 @@ fn a_channel_and_the_pbx_do_not_know_the_configuration() {
 #[test]
 fn only_the_top_reaches_the_parts_that_run() {
     let sources = sources();
-    let top = |source: &Source| ["main", "cli", "app", "server", "dispatch", "watch"].iter().any(|m| source.within(m));
+    let top = ["main", "cli", "app", "server", "dispatch", "watch", "watchdog", "heartbeat"];
+    let top = |source: &Source| top.iter().any(|module| source.within(module));
     for source in sources.iter().filter(|source| !top(source)) {
-        for part in ["server", "dispatch", "watch", "app", "cli"] {
+        for part in ["server", "dispatch", "watch", "watchdog", "heartbeat", "app", "cli"] {
             assert!(!source.imports(part), "src/{} imports {part}", source.path);
         }
     }
-    assert_strangers(&["server", "dispatch", "watch"], &["server", "dispatch", "watch", "app", "cli"]);
+    let running = ["server", "dispatch", "watch", "watchdog", "heartbeat"];
+    assert_strangers(&running, &[&running[..], &["app", "cli"]].concat());
 }
 
 #[test]
@@ -154,6 +156,7 @@ fn the_pure_modules_do_nothing_but_think() {
         "outbox",
         "retry",
         "event",
+        "condition",
         "message",
         "number",
         "private",

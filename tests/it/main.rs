@@ -11,6 +11,7 @@ mod demo;
 mod disk;
 mod example;
 mod harness;
+mod health;
 mod interop;
 mod lanes;
 mod layering;

@@ -125,7 +125,7 @@ async fn what_was_acknowledged_survives_a_power_cut() {
     let mut office = Office::on(Clock::system(), PbxOptions { limits: Limits::NONE, ..PbxOptions::default() });
     "grace: 0s, every: 1500ms".clone_into(&mut office.missed_calls);
     ", limits: {cdrs: 100000, voicemails: 100000, recordings: 100000}".clone_into(&mut office.account);
-    office.extra = format!("delivery: {{concurrency: {CONCURRENCY}}}");
+    office.extra = format!("delivery: {{concurrency: {CONCURRENCY}, digest_over: 100000}}");
     let folder = office.folder.path().to_owned();
     let (image, cut, scratch, at) =
         (folder.join("image"), folder.join("cut"), folder.join("scratch"), folder.join("disk"));

@@ -36,13 +36,17 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
 }
 
 /// The names of a section; `None` when one of them could not be read: a name that seems unknown may be that.
-fn all_names<'n>(section: &str, names: impl Iterator<Item = &'n str>, findings: &Findings<'_>) -> Option<Vec<&'n str>> {
+pub(super) fn all_names<'n>(
+    section: &str,
+    names: impl Iterator<Item = &'n str>,
+    findings: &Findings<'_>,
+) -> Option<Vec<&'n str>> {
     let names: Vec<&str> = names.collect();
     let unread = |index| findings.is_spoiled(&format!("{section}[{index}].name"));
     (!findings.is_spoiled(section) && !(0..names.len()).any(unread)).then_some(names)
 }
 
-fn each_known(path: &str, what: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
+pub(super) fn each_known(path: &str, what: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
     for (index, name) in names.iter().enumerate() {
         known_name(&format!("{path}[{index}]"), what, name, known, findings);
     }

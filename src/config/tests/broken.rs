@@ -322,7 +322,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
             "    type: email\n    follow_up: false\n    mask_numbers: false\n    content_type: application/json",
         )
         .replace("notify: mail", "notify: mail\n    hold: null\n    group: null\n    escalate: []");
-    let off = "schedules: null\nhealth: null\ncallback: null\npush: null\nsummaries: []\nstore: {url: null}\n\
+    let off = "schedules: null\ncallback: null\npush: null\nsummaries: []\nstore: {url: null}\n\
                http: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
@@ -333,7 +333,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
             "notify: mail",
             "notify: mail\n    when: {event: call.returned, outside: office, withheld: false}\n    hold: office\n    escalate: [{after: 15m}]",
         );
-    let on = "schedules: {}\nhealth: {}\ncallback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
+    let on = "schedules: {}\ncallback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n\
               tests: [{given: {during: office}, expect: mail}]\n";
@@ -356,23 +356,21 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
       hint: remove it
     config.yaml:19:1: schedules: `schedules` is not supported by this version of ringback
       hint: remove it
-    config.yaml:20:1: health: `health` is not supported by this version of ringback
+    config.yaml:20:1: callback: `callback` is not supported by this version of ringback
       hint: remove it
-    config.yaml:21:1: callback: `callback` is not supported by this version of ringback
+    config.yaml:21:1: push: `push` is not supported by this version of ringback
       hint: remove it
-    config.yaml:22:1: push: `push` is not supported by this version of ringback
+    config.yaml:22:1: summaries: `summaries` is not supported by this version of ringback
       hint: remove it
-    config.yaml:23:1: summaries: `summaries` is not supported by this version of ringback
+    config.yaml:23:9: store.url: `url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:9: store.url: `url` is not supported by this version of ringback
+    config.yaml:24:8: http.public_url: `public_url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:25:8: http.public_url: `public_url` is not supported by this version of ringback
+    config.yaml:24:33: http.token: `token` is not supported by this version of ringback
       hint: remove it
-    config.yaml:25:33: http.token: `token` is not supported by this version of ringback
+    config.yaml:24:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
       hint: remove it
-    config.yaml:25:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:26:18: tests[0].given.during: `during` is not supported by this version of ringback
+    config.yaml:25:18: tests[0].given.during: `during` is not supported by this version of ringback
       hint: remove it
     ");
 }
@@ -702,4 +700,25 @@ fn a_long_list_of_nonsense_is_answered_and_bounded() {
     let items = format!("channels: [{}]\n", "1,".repeat(10_000));
     assert!(!parsed(&items).unwrap_err().0.is_empty());
     assert_eq!(parsed(&format!("{}: 1\n", "k".repeat(1_000))).unwrap_err().0.len(), 4);
+}
+
+#[test]
+fn whom_health_tells_must_be_there_and_the_heartbeat_keeps_its_url_secret() {
+    let health = "health: {after: 1ms, notify: [mial, mail, mail], heartbeat_url: \"http://example.com/hunter2\"}\n";
+    insta::assert_snapshot!(told(&minimal_and(health)), @"
+    config.yaml:12:17: health.after: must be at least 10ms, found 1ms
+    config.yaml:12:31: health.notify[0]: there is no channel of this name
+      hint: did you mean `mail`?
+    config.yaml:12:43: health.notify[2]: this channel is named already
+      hint: remove one of the two
+    config.yaml:12:65: health.heartbeat_url: plain http is refused except to loopback
+      hint: whoever has the URL can beat in our place; use https
+    ");
+    let both = "health: {heartbeat_url: \"hunter2\", heartbeat_url_file: /nowhere/url, notfy: mail}\n";
+    insta::assert_snapshot!(told(&minimal_and(both)), @"
+    config.yaml:12:56: health.heartbeat_url_file: both `heartbeat_url` and `heartbeat_url_file` are given
+      hint: remove one of the two
+    config.yaml:12:70: health.notfy: unknown key
+      hint: did you mean `notify`?
+    ");
 }

@@ -114,7 +114,6 @@ fn every_documented_key_is_taken_or_refused_as_not_supported() {
     escalate
     follow_up
     group
-    health
     hold
     link_ttl
     mask_numbers

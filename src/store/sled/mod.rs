@@ -22,6 +22,7 @@ use crate::event::{DeliveryId, Event, EventId};
 use crate::outbox::{Claim, Delivery, Settled, State};
 
 mod aside;
+mod fresh;
 mod journal;
 mod open;
 mod overlay;
@@ -86,6 +87,10 @@ impl SledStore {
     }
 
     fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+        let fresh = lock(&self.shared.fresh).event(id);
+        if fresh.is_some() {
+            return Ok(fresh);
+        }
         match self.read(&key(OPEN_EVENT, id.bytes()))? {
             Some(event) => Ok(Some(event)),
             None => self.read(&key(CLOSED_EVENT, id.bytes())),
@@ -109,7 +114,11 @@ impl SledStore {
         let mut claims = Vec::with_capacity(leased.len());
         for (id, lease) in leased {
             // A row that cannot be read must not stop the others: it stays leased, is logged, and comes up again.
-            let delivery = self.read::<Delivery>(&key(PENDING, id.bytes()));
+            let fresh = lock(&self.shared.fresh).take(id);
+            let delivery = match fresh {
+                Some(delivery) => Ok(Some(delivery)),
+                None => self.read::<Delivery>(&key(PENDING, id.bytes())),
+            };
             let event = match &delivery {
                 Ok(Some(delivery)) => self.event(delivery.event_id),
                 _ => Ok(None),
@@ -156,8 +165,9 @@ impl SledStore {
 impl Store for SledStore {
     async fn commit(&self, batch: Batch, now: Moment) -> Result<(), StoreError> {
         let mut writes = Vec::with_capacity(batch.events.len() + batch.deliveries.len() + 1);
-        for event in &batch.events {
-            writes.push(Write::Event(event.id, event.is_open(), self.encoded(event)?));
+        for event in batch.events {
+            let row = self.encoded(&event)?;
+            writes.push(Write::Event(Arc::new(event), row));
         }
         for delivery in batch.deliveries {
             let row = self.encoded(&delivery)?;

@@ -108,6 +108,7 @@ impl SledStore {
             index: Mutex::new(index),
             lanes: Mutex::default(),
             closed: Mutex::default(),
+            fresh: Mutex::default(),
         });
         let (writer, orders) = mpsc::channel();
         let (moving, broken, path) = (None, None, path.display().to_string());

@@ -1,5 +1,7 @@
 //! All rows at once, for export and import.
 
+use std::sync::Arc;
+
 use super::{CLOSED_EVENT, CURSOR, FINISHED, OPEN_EVENT, PENDING, SledStore, cursor_key, key, lock};
 use crate::clock::Moment;
 use crate::event::Kind;
@@ -45,7 +47,7 @@ impl SledStore {
         }
         let writes = rows.iter().map(|row| {
             Ok(match row {
-                Row::Event(event) => Write::Event(event.id, event.is_open(), self.encoded(event)?),
+                Row::Event(event) => Write::Event(Arc::new(event.clone()), self.encoded(event)?),
                 Row::Delivery(delivery) => {
                     let prefix = if delivery.state == State::Pending { PENDING } else { FINISHED };
                     Write::Put(key(prefix, delivery.id.bytes()), self.encoded(delivery)?)

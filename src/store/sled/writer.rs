@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::fresh::Fresh;
 use super::journal::{Change, Journal};
 use super::overlay::{Overlay, Value};
 use super::room::{Room, is_full};
 use super::{CLOSED_EVENT, FINISHED, MOVED_KEY, OPEN_EVENT, PENDING, key, lock};
 use crate::clock::Moment;
-use crate::event::{DeliveryId, EventId};
+use crate::event::{DeliveryId, Event, EventId};
 use crate::outbox::{Delivery, Settled, State};
 use crate::store::StoreError;
 use crate::store::index::Index;
@@ -28,16 +29,19 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Whether it brings what nobody has been told of; what was told must be written down as long as anything can be.
+    /// Whether it brings what nobody has been told of. What was told, and what a person has decided, is written down as
+    /// long as anything can be.
     fn is_news(&self) -> bool {
-        self.writes.iter().any(|write| !matches!(write, Write::Settled(..) | Write::Remove(_) | Write::Drop(..)))
+        let is_kept =
+            |write: &Write| matches!(write, Write::Settled(..) | Write::Remove(_) | Write::Drop(..) | Write::Close(..));
+        !self.writes.iter().all(is_kept)
     }
 }
 
 /// A change of the rows and of what the index knows of them.
 pub(super) enum Write {
     Put(Vec<u8>, Vec<u8>),
-    Event(EventId, bool, Vec<u8>),
+    Event(Arc<Event>, Vec<u8>),
     NewDelivery(Delivery, Vec<u8>),
     Settled(Settled, Vec<u8>),
     Revive(Seen, Delivery, Vec<u8>),
@@ -62,6 +66,7 @@ pub(super) struct Shared {
     pub(super) lanes: Mutex<HashMap<String, Arc<Notify>>>,
     /// Events that a person has closed since the store was opened: older news of them must not open them again.
     pub(super) closed: Mutex<HashSet<EventId>>,
+    pub(super) fresh: Mutex<Fresh>,
 }
 
 impl Shared {
@@ -287,9 +292,10 @@ impl Writer {
             Write::Put(key, row) => changes.push((key.clone(), Some(row.clone()))),
             Write::Remove(key) => changes.push((key.clone(), None)),
             // Its writer has not heard yet that a person has closed it.
-            Write::Event(id, ..) if closed.contains(id) => {}
-            Write::Event(id, open, row) => {
-                let (now_in, no_more_in) = if *open { (OPEN_EVENT, CLOSED_EVENT) } else { (CLOSED_EVENT, OPEN_EVENT) };
+            Write::Event(event, _) if closed.contains(&event.id) => {}
+            Write::Event(event, row) => {
+                let (id, open) = (event.id, event.is_open());
+                let (now_in, no_more_in) = if open { (OPEN_EVENT, CLOSED_EVENT) } else { (CLOSED_EVENT, OPEN_EVENT) };
                 // Not looked up: an earlier call of the same group may be what puts it there.
                 changes.push((key(no_more_in, id.bytes()), None));
                 changes.push((key(now_in, id.bytes()), Some(row.clone())));
@@ -343,9 +349,12 @@ impl Writer {
     /// What is durable now may be claimed.
     fn publish(&self, group: &[Order]) {
         let mut index = lock(&self.shared.index);
+        let mut fresh = lock(&self.shared.fresh);
+        let closed = lock(&self.shared.closed);
         let mut wake: Vec<&str> = Vec::new();
         for order in group {
             for write in &order.writes {
+                fresh.note(write, |id| closed.contains(&id));
                 let delivery = match write {
                     Write::NewDelivery(delivery, _) if !index.contains(delivery) => {
                         // Known and finished: the journal has left it alone, so must the index.
@@ -382,13 +391,16 @@ impl Writer {
                     }
                     _ => continue,
                 };
+                if let Write::NewDelivery(..) = write {
+                    fresh.put(delivery);
+                }
                 index.put(delivery, order.now);
                 if !wake.contains(&delivery.channel.as_str()) {
                     wake.push(&delivery.channel);
                 }
             }
         }
-        drop(index);
+        drop((index, fresh, closed));
         for channel in wake {
             self.shared.lane(channel).notify_one();
         }
@@ -421,6 +433,7 @@ impl Writer {
             // Slices are taken from the end: what tells that all have been moved goes last.
             let mut rows = vec![moved_up_to(journal.number())];
             rows.extend(lock(&self.shared.overlay).freeze());
+            lock(&self.shared.fresh).clear();
             self.moving = Some(Moving { journal, rows });
             return Ok(true);
         };
