@@ -43,7 +43,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(8);
 const UNSETTLED: usize = 4;
 
 /// How long an outcome waits for others to share its sync. A crash within it sends those again, under the same ids.
-const GATHER: Duration = Duration::from_millis(2);
+pub const GATHER: Duration = Duration::from_millis(2);
 
 /// After the store has refused.
 const STORE_PAUSE: Duration = Duration::from_secs(2);

@@ -24,8 +24,9 @@ pub(crate) struct Beginning {
 /// Runs until stdin ends, as the daemon does until SIGTERM.
 pub(crate) fn run() -> Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut lines = std::io::stdin().lines();
-    let beginning: Beginning = serde_json::from_str(&lines.next().context("no first line")??)?;
+    // Not kept: the thread below wants the lock on stdin.
+    let first = std::io::stdin().lines().next().context("no first line")??;
+    let beginning: Beginning = serde_json::from_str(&first)?;
     let config = config::load(&beginning.config, &|_| None).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     answer(&json!(std::process::id()))?;
     let clock = Clock::manual(beginning.at);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
-use ringback::clock::Clock;
+use ringback::clock::{Clock, Moment};
 use ringback::sim::pbx::{Data, Endpoint, Fault, Limits, PbxOptions, PbxSim, SimCall, SimVoicemail};
 use ringback::sim::receiver::{HttpReceiver, Kind, Mode};
 use ringback::sim::smtp::{SmtpFault, SmtpOptions, SmtpReceiver, Stage};
@@ -16,10 +16,14 @@ use crate::process::Dialogue;
 const MORNING: &str = "2026-11-22T05:00:00Z";
 
 /// Time passes in steps of this …
-const STEP: Duration = Duration::from_secs(15);
+const STEP: Duration = Duration::from_secs(30);
 
-/// … each of which takes so long in truth, for what it sets off.
-const BREATH: Duration = Duration::from_millis(8);
+/// … each of which takes so long in truth, and longer while it sets anything off. A lease is two minutes, which must not
+/// be over while an attempt of [`TIMEOUT_MS`] is under way.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// `delivery.timeout`, which counts in true time.
+const TIMEOUT_MS: u64 = 100;
 
 /// What comes in a minute of a busy hour.
 const CALLS: usize = 7;
@@ -63,7 +67,7 @@ impl World {
         format!(
             "accounts:
   - {{name: main, api_key: '{key}', base_url: '{pbx}', limits: {{recordings: 100000}}}}
-delivery: {{timeout: 1s}}
+delivery: {{timeout: {TIMEOUT_MS}ms}}
 channels:
   - name: mail
     type: email
@@ -90,6 +94,10 @@ routes: {{notify: [mail, slack, crm]}}
         self.clock.now()
     }
 
+    pub(crate) fn moment(&self) -> Moment {
+        self.clock.moment()
+    }
+
     /// Everything that is to be told so far.
     pub(crate) fn events(&self) -> usize {
         self.events
@@ -106,7 +114,7 @@ routes: {{notify: [mail, slack, crm]}}
             self.trouble(minute);
             (0..CALLS).for_each(|_| self.miss());
             (0..VOICEMAILS).for_each(|_| self.leave_voicemail());
-            for _ in 0..4 {
+            for _ in 0..2 {
                 self.pass(daemon, STEP).await?;
             }
         }
@@ -122,8 +130,8 @@ routes: {{notify: [mail, slack, crm]}}
     pub(crate) async fn quiet_days(&mut self, daemon: &mut Dialogue) -> Result<()> {
         self.pbx.change(|data| *data = Data::default());
         for _ in 0..QUIET_DAYS {
-            for _ in 0..48 {
-                self.pass(daemon, Duration::from_secs(1800)).await?;
+            for _ in 0..4 {
+                self.pass(daemon, Duration::from_secs(6 * 3600)).await?;
             }
         }
         Ok(())
@@ -132,15 +140,26 @@ routes: {{notify: [mail, slack, crm]}}
     async fn pass(&self, daemon: &mut Dialogue, time: Duration) -> Result<()> {
         self.clock.advance(time);
         let _: Value = daemon.ask(&time.as_millis())?;
-        tokio::time::sleep(BREATH).await;
-        Ok(())
+        loop {
+            let before = self.movements();
+            tokio::time::sleep(BREATH).await;
+            if self.movements() == before {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Grows with whatever ringback does.
+    fn movements(&self) -> usize {
+        let asked = [Endpoint::Cdrs, Endpoint::Voicemails, Endpoint::VoicemailRecordingUrl];
+        let asked: usize = asked.map(|endpoint| self.pbx.asked(endpoint)).iter().sum();
+        asked + self.crm.total() + self.slack.total() + self.mail.accepted()
     }
 
     fn trouble(&self, minute: usize) {
         match minute {
             5 => self.crm.set_mode(Mode::Status(503)),
             15 => self.crm.set_mode(Mode::Ok),
-            // Each attempt takes a true second here: some are enough.
             20 => self.slack.push_mode(Mode::Hang, 20),
             25 => self.mail.fault(Stage::EndOfData, SmtpFault::Reply(451, "4.3.0 Out of order".into()), usize::MAX),
             30 => self.mail.clear_faults(),

@@ -159,7 +159,8 @@ fn is_at_or_below(path: &str, section: &str) -> bool {
 /// A key path as it may be shown. A lost colon or quotation mark makes a key of what was to be a secret
 /// (`api_key K12345…`), and so does a map where one was to be: it ends where that begins.
 fn shown(path: &str) -> String {
-    let no_key = |c: char| !(c.is_alphanumeric() || "_-.[]".contains(c));
+    let signs = if path.contains("${") { "_-.[]<${}" } else { "_-.[]<" };
+    let no_key = |c: char| !(c.is_alphanumeric() || signs.contains(c));
     let strange = path.find(no_key);
     let mut start = 0;
     let within = path.split('.').find_map(|part| {

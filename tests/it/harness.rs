@@ -197,11 +197,16 @@ routes: {routes}
 
     /// Returns when nothing moves any more until the clock does. World and ringback share the one thread of the test, so
     /// that they have all had their turns when this one comes again; only the store's writer has a thread of its own, and
-    /// an answer of it means that it has done all that was ordered before.
+    /// an answer of it means that it has done all that was ordered before. Lanes hold outcomes back for a moment of real
+    /// time, by timers of the same loop: one that is set later, and for longer, goes off after them.
     pub(crate) async fn idle(&self, running: &Running) {
+        let at_first = self.movements();
         loop {
             self.calm().await;
             let before = self.movements();
+            if before != at_first {
+                tokio::time::sleep(2 * ringback::dispatch::GATHER).await;
+            }
             // Even that it cannot write is an answer.
             let _ = in_time(running.store.ping()).await;
             self.calm().await;

@@ -482,7 +482,7 @@ async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
 }
 
 /// The files that look behind a secret's mask, and what for. Numbers and names have a list of their own.
-const REVEALERS: [(&str, &str); 13] = [
+const REVEALERS: [(&str, &str); 15] = [
     ("private.rs", "defines it"),
     ("pbx/client.rs", "sends the key"),
     ("pbx/error.rs", "masks the key in what the PBX says"),
@@ -490,12 +490,14 @@ const REVEALERS: [(&str, &str); 13] = [
     ("channel/slack.rs", "sends to the URL, and masks it in the answer"),
     ("channel/webhook.rs", "sends to the URL, signs, and masks both in the answer"),
     ("config/check.rs", "looks whether a key can be one"),
+    ("config/check/health.rs", "looks whether the URL of the heartbeat can be used"),
     ("config/check/channels.rs", "looks whether URLs, headers and secrets can be used"),
     ("render/facts.rs", "puts the link, the number and the name into the message"),
     ("render/mod.rs", "makes the thread of a caller's number"),
     ("number.rs", "compares numbers"),
-    ("ops/view.rs", "shows numbers and names with --reveal"),
+    ("ops/view.rs", "shows an operator who says `--reveal` the number and the name"),
     ("cli/online.rs", "names the host of a URL"),
+    ("app/plan.rs", "calls the heartbeat"),
 ];
 
 #[test]

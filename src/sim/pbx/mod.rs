@@ -244,6 +244,11 @@ impl PbxSim {
         self.shared.state().requests.iter().cloned().collect()
     }
 
+    /// How often `endpoint` has been asked since the start.
+    pub fn asked(&self, endpoint: Endpoint) -> usize {
+        self.shared.state().counts.get(&endpoint).copied().unwrap_or_default()
+    }
+
     /// The most requests that came within any span of this length, as the limits count them: the two endpoints that
     /// give out URLs are one.
     pub fn max_in_window(&self, endpoint: Endpoint, window: Duration) -> usize {

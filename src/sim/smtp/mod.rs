@@ -192,6 +192,11 @@ impl SmtpReceiver {
         state.received.iter().skip(kept - news).cloned().collect()
     }
 
+    /// How many messages were accepted.
+    pub fn accepted(&self) -> usize {
+        self.shared.state().accepted
+    }
+
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         self.shared.state().connections

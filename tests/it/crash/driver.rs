@@ -155,14 +155,11 @@ impl Driver {
                 ("as slack or the webhook said yes", self.rng.u64(0..6))
             }
             3 => {
-                let count = self.mail.received().len();
-                let _ = tokio::time::timeout(patience, self.mail.wait_for(count + 1)).await;
+                let _ = tokio::time::timeout(patience, self.mail.wait_for(self.mail.accepted() + 1)).await;
                 ("as the mail server said yes", self.rng.u64(0..6))
             }
             _ => {
-                let asked = self.pbx.requests();
-                let count = asked.iter().filter(|request| request.endpoint == Endpoint::Cdrs).count();
-                let next = self.pbx.wait_for_requests(Endpoint::Cdrs, count + 1);
+                let next = self.pbx.wait_for_requests(Endpoint::Cdrs, self.pbx.asked(Endpoint::Cdrs) + 1);
                 let _ = tokio::time::timeout(patience, next).await;
                 ("as the PBX was read", self.rng.u64(0..20))
             }

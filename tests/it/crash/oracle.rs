@@ -30,7 +30,7 @@ const IN_FLIGHT: usize = 4 * CONCURRENCY;
 
 /// A yes that is older than this when the process is killed must have been stored. It takes milliseconds; a busy disk,
 /// more.
-const UNSTORED: Duration = Duration::from_secs(3);
+const UNSTORED: Duration = Duration::from_secs(5);
 
 /// By so much a receiver may note a request later than it was sent.
 const DELAY: Duration = Duration::from_millis(500);
