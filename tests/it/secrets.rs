@@ -29,8 +29,12 @@ const NAME: &str = "Mehmet Gizlioğlu";
 
 /// What people may ask for while or after things go wrong. A command that shows something of the store or the
 /// configuration belongs here: what it prints is searched for secrets.
-const ASKED: [&[&str]; 8] = [
+const ASKED: [&[&str]; 12] = [
     &["check"],
+    &["check", "--online"],
+    &["deliveries", "list", "--json", "--reveal"],
+    &["events", "list", "--reveal"],
+    &["store", "export"],
     &["render", "mail"],
     &["render", "slack", "--event", "voicemail.new"],
     &["render", "crm"],
@@ -38,6 +42,15 @@ const ASKED: [&[&str]; 8] = [
     &["schema"],
     &["once"],
     &["run", "--help"],
+];
+
+/// Of these the people are searched for too.
+const MASKED: [&[&str]; 5] = [
+    &["deliveries", "list"],
+    &["deliveries", "list", "--json"],
+    &["deliveries", "list", "--state", "dead"],
+    &["events", "list"],
+    &["events", "list", "--open", "--json"],
 ];
 
 /// What a browser or Prometheus may ask for. As with [`ASKED`].
@@ -360,12 +373,7 @@ async fn no_secret_is_shown_to_whoever_asks_what_ringback_knows_and_does() {
     office.slack.set_mode(Mode::StatusWith(404, Vec::new(), format!("/services/T0/B0/{SLACK_TOKEN}")));
     office.mail.fault(Stage::EndOfData, SmtpFault::Reply(550, format!("5.0.0 {PASSWORD}")), usize::MAX);
     log += &once(&office, 1);
-    let mut shown = String::new();
-    for command in ASKED {
-        let ended = ask(&office, command);
-        assert!(ended.code.is_some(), "{command:?}: {}", ended.stderr);
-        shown += &(ended.stdout + &ended.stderr);
-    }
+    let mut shown = all_that_is_shown(&office);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     configure(office.folder.path(), &with(&yaml(&office), "listen: 'off'", &format!("listen: '{port}'")));
     let running = start(office.folder.path(), &["--log-format", "text", "run"], &VARIABLES);
@@ -374,6 +382,18 @@ async fn no_secret_is_shown_to_whoever_asks_what_ringback_knows_and_does() {
         served += &get(port, path);
     }
     assert!(served.contains("ringback_build_info"), "{served}");
+    // Now by the control socket.
+    shown += &all_that_is_shown(&office);
+    for wrong in [format!("['{KEY}', 1]"), format!("'{KEY} {KEY}'"), format!("'{KEY}', {KEY}")] {
+        let before = running.stderr().matches("stays in force").count();
+        configure(office.folder.path(), &with(&yaml(&office), &format!("'{KEY}'"), &wrong));
+        running.signal("HUP");
+        let clock = Clock::system();
+        while running.stderr().matches("stays in force").count() == before {
+            assert!(clock.tick() < LIMIT, "the reload was not refused: {}", running.stderr());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
     running.signal("TERM");
     let ended = running.end(LIMIT);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -381,6 +401,22 @@ async fn no_secret_is_shown_to_whoever_asks_what_ringback_knows_and_does() {
     let secrets = secrets();
     assert_none("what was said", &said, &secrets);
     assert_none("what is stored", &stored(office.folder.path()), &secrets);
+}
+
+/// What every command of [`ASKED`] and [`MASKED`] prints.
+fn all_that_is_shown(office: &Office) -> String {
+    let mut shown = String::new();
+    for command in ASKED.iter().chain(&MASKED) {
+        let ended = ask(office, command);
+        assert!(ended.code.is_some(), "{command:?}: {}", ended.stderr);
+        if MASKED.contains(command) {
+            assert_eq!(ended.code, Some(0), "{command:?}: {}", ended.stderr);
+            assert!(!ended.stdout.trim().is_empty(), "{command:?} shows something");
+            assert_none(&command.join(" "), &ended.stdout, &people());
+        }
+        shown += &(ended.stdout + &ended.stderr);
+    }
+    shown
 }
 
 /// An answer with its headers. Asks again until somebody listens.
@@ -446,7 +482,7 @@ async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
 }
 
 /// The files that look behind a secret's mask, and what for. Numbers and names have a list of their own.
-const REVEALERS: [(&str, &str); 13] = [
+const REVEALERS: [(&str, &str); 15] = [
     ("private.rs", "defines it"),
     ("pbx/client.rs", "sends the key"),
     ("pbx/error.rs", "masks the key in what the PBX says"),
@@ -460,6 +496,8 @@ const REVEALERS: [(&str, &str); 13] = [
     ("render/mod.rs", "makes the thread of a caller's number"),
     ("number.rs", "compares numbers"),
     ("ops/view.rs", "shows an operator who says `--reveal` the number and the name"),
+    ("cli/online.rs", "names the host of a URL"),
+    ("app/plan.rs", "calls the heartbeat"),
 ];
 
 #[test]
