@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::http::exchange;
+use crate::private::Secret;
 use crate::store::Store;
 
 const EVERY: Duration = Duration::from_secs(60);
@@ -28,6 +29,14 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Clock,
+}
+
+/// Where `health.heartbeat_url` leads.
+///
+/// # Errors
+/// When it is not a URL; its text is not in the error.
+pub fn address(url: &Secret) -> Result<reqwest::Url, String> {
+    url.expose().parse().map_err(|error| format!("`health.heartbeat_url` is not a URL: {error}"))
 }
 
 /// Beats.

@@ -10,6 +10,7 @@ use crate::channel::{Channel, email, slack, webhook};
 use crate::config::{self, ChannelKind, Config};
 use crate::dispatch;
 use crate::event::Kind;
+use crate::heartbeat;
 use crate::http;
 use crate::pbx::Pbx;
 use crate::private::Secret;
@@ -54,10 +55,11 @@ impl Plan {
             built.map_err(|error| problems.push(error.to_string())).ok().map(|built| (settings, built))
         });
         let channels: Vec<_> = channels.collect();
-        let heartbeat_url = config.health.heartbeat_url.as_ref().and_then(|url| {
-            let problem = |error| format!("`health.heartbeat_url` is not a URL: {error}");
-            url.expose().parse().map_err(|error| problems.push(problem(error))).ok()
-        });
+        let heartbeat_url = config
+            .health
+            .heartbeat_url
+            .as_ref()
+            .and_then(|url| heartbeat::address(url).map_err(|problem| problems.push(problem)).ok());
         match renderer {
             Some(renderer) if problems.is_empty() => Ok(Self {
                 router: Arc::new(Router::new(enabled_routes(config))),

@@ -23,6 +23,7 @@ const URL_TOKEN: &str = "hook-t0ken-4711-abcdef";
 const QUERY_TOKEN: &str = "query+t0ken/0815=ghijkl";
 const SLACK_TOKEN: &str = "XsLaCkT0kenXsLaCkT0ken99";
 const HEADER: &str = "Bearer header+t0ken/1234567890";
+const BEAT_TOKEN: &str = "beat-t0ken-0815-mnopqr";
 
 const NUMBER: &str = "05321112233";
 const NAME: &str = "Mehmet Gizlioğlu";
@@ -59,7 +60,8 @@ const SERVED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/"];
 /// Each secret in every spelling in which something else may carry it on.
 fn secrets() -> Vec<String> {
     let plain = BASE64.encode(format!("\0santral\0{PASSWORD}"));
-    let texts = [KEY, PASSWORD, URL_TOKEN, QUERY_TOKEN, SLACK_TOKEN, HEADER, WEBHOOK_SECRET].map(str::to_owned);
+    let texts = [KEY, PASSWORD, URL_TOKEN, QUERY_TOKEN, SLACK_TOKEN, HEADER, BEAT_TOKEN, WEBHOOK_SECRET];
+    let texts = texts.map(str::to_owned);
     let bare = [HEADER.replace("Bearer ", ""), WEBHOOK_SECRET.replace("whsec_", ""), plain];
     texts.into_iter().chain(bare).flat_map(|text| spellings(&text)).collect()
 }
@@ -116,6 +118,7 @@ channels:
     secret: {WEBHOOK_SECRET}
 store: {{path: store}}
 http: {{listen: 'off'}}
+health: {{after: 1s, notify: [mail, slack, crm], heartbeat_url: 'https://beat.example/{BEAT_TOKEN}'}}
 routes: [{{notify: [mail, slack, crm]}}]
 ",
         pbx = office.pbx.base_url(),
@@ -489,9 +492,11 @@ const REVEALERS: [(&str, &str); 15] = [
     ("channel/email.rs", "logs in, and masks the password in what the server says"),
     ("channel/slack.rs", "sends to the URL, and masks it in the answer"),
     ("channel/webhook.rs", "sends to the URL, signs, and masks both in the answer"),
+    ("cli/online.rs", "names the host of a URL"),
     ("config/check.rs", "looks whether a key can be one"),
     ("config/check/health.rs", "looks whether the URL of the heartbeat can be used"),
     ("config/check/channels.rs", "looks whether URLs, headers and secrets can be used"),
+    ("heartbeat.rs", "asks the URL"),
     ("render/facts.rs", "puts the link, the number and the name into the message"),
     ("render/mod.rs", "makes the thread of a caller's number"),
     ("number.rs", "compares numbers"),
