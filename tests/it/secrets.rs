@@ -501,8 +501,6 @@ const REVEALERS: [(&str, &str); 15] = [
     ("render/mod.rs", "makes the thread of a caller's number"),
     ("number.rs", "compares numbers"),
     ("ops/view.rs", "shows an operator who says `--reveal` the number and the name"),
-    ("cli/online.rs", "names the host of a URL"),
-    ("app/plan.rs", "calls the heartbeat"),
 ];
 
 #[test]
