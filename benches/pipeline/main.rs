@@ -81,7 +81,7 @@ fn bursts(bench: &Bench<'_>) -> Result<()> {
     println!("  seconds to read them all        {:9.2}", of(|b| b.intake));
     println!("CPU seconds per 1,000             {:9.3}  {:11.3}", of(|b| b.cpu), of_plain(|p| p.cpu));
     let most = median(two_threads.iter().map(|plain| plain.rate));
-    println!("  plain POSTs on two threads, of which ringback uses one: {most:.0} a second");
+    println!("  plain POSTs on two threads: {most:.0} a second");
     println!();
     let share = median(bursts.iter().zip(&plain).map(|(burst, plain)| 100.0 * burst.rate / plain.rate));
     verdict("share of plain POSTs, %", share, 60.0, share >= 60.0);
