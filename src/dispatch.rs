@@ -2,7 +2,7 @@
 //!
 //! A lane has its own attempts, its own pause and its own rate, so a receiver that hangs delays nobody else. What is
 //! settled is stored in groups; an attempt does not wait for the disk of the one before. One message may tell several
-//! deliveries together, see [`take`].
+//! deliveries together, see `take`.
 
 use std::collections::HashSet;
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! Wiring: what a configuration makes, how it starts, how another takes its place, and the orderly stop.
 //!
-//! A [`plan`] is made of the configuration alone; a [`generation`] of watchers and lanes runs by it; what outlives every
-//! configuration (the [`Core`], the [`front`]) belongs to [`running`].
+//! A `plan` is made of the configuration alone; a `generation` of watchers and lanes runs by it; what outlives every
+//! configuration (the `Core`, the `front`) belongs to `running`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
