@@ -593,3 +593,21 @@ async fn one_dead_address_keeps_nobody_else_from_being_told() {
     assert_eq!(again(&send(&channel).await), FailureKind::Receiver);
     assert_eq!(server.received().len(), 2, "nobody was sent it before all were accepted");
 }
+
+#[tokio::test]
+async fn a_dialogue_that_was_given_up_leaves_no_connection_on_which_the_next_mail_could_read_its_answers() {
+    let far = Far::of(ChannelType::Email);
+    let (address, Far::Smtp(server)) = (far.address(), &far) else { unreachable!() };
+    let config = smtp(&address.ip().to_string(), address.port(), email::Security::None);
+    let channel = email::Email::new(&config, 1, TIMEOUT).unwrap();
+    for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
+        let (before, mails) = (server.connections(), server.received().len());
+        server.fault(stage.clone(), SmtpFault::Slow(TIMEOUT * 3 / 2), 1);
+        assert_eq!(again(&send(&channel).await), FailureKind::Timeout, "{stage:?}");
+        assert_eq!(send(&channel).await, Outcome::Delivered, "{stage:?}");
+        assert_eq!(server.received().len(), mails + 1, "{stage:?}: a yes is for this mail");
+        assert_eq!(send(&channel).await, Outcome::Delivered, "{stage:?}");
+        let new = if before == 0 { 2 } else { 1 };
+        assert_eq!(server.connections(), before + new, "{stage:?}: what ended well is used again");
+    }
+}

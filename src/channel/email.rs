@@ -1,7 +1,6 @@
 //! Email by SMTP, with lettre.
 
 use std::error::Error as _;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,14 +10,12 @@ use jiff::Timestamp;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::{AsyncSmtpTransport, AsyncSmtpTransportBuilder, PoolConfig};
-use lettre::{AsyncTransport as _, Tokio1Executor};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::smtp::Server;
 use super::{Channel, Parcel, wrong_form};
 use crate::event::DeliveryId;
 use crate::message::{ChannelType, Mail, Message};
@@ -94,18 +91,8 @@ pub enum Security {
     None,
 }
 
-/// What [`Email::check`] connects to; lettre keeps its own copy to itself.
-struct Server {
-    address: (String, u16),
-    tls: Tls,
-    credentials: Option<Credentials>,
-}
-
 /// Sends through one SMTP server.
 pub struct Email {
-    /// lettre starts the keeper of its connections with the transport, which takes a runtime: made by the first mail.
-    transport: OnceLock<AsyncSmtpTransport<Tokio1Executor>>,
-    builder: AsyncSmtpTransportBuilder,
     server: Server,
     from: Mailbox,
     to: Vec<Mailbox>,
@@ -133,24 +120,11 @@ impl Email {
             Security::Tls => Tls::Wrapper(tls()?),
             Security::None => Tls::None,
         };
-        let pool = PoolConfig::new()
-            .max_size(u32::try_from(connections).unwrap_or(u32::MAX))
-            .idle_timeout(Duration::from_secs(60));
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host)
-            .port(smtp.port())
-            .tls(tls.clone())
-            .pool_config(pool)
-            .timeout(Some(timeout));
         let credentials = smtp.username.as_ref().zip(smtp.password.as_ref());
         let credentials =
             credentials.map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned()));
-        if let Some(credentials) = &credentials {
-            builder = builder.credentials(credentials.clone());
-        }
         Ok(Self {
-            transport: OnceLock::new(),
-            builder,
-            server: Server { address: (smtp.host.clone(), smtp.port()), tls, credentials },
+            server: Server::new((smtp.host.clone(), smtp.port()), tls, credentials, timeout, connections),
             from: mailbox("from", &config.from)?,
             to: mailboxes("to", &config.to)?,
             cc: mailboxes("cc", &config.cc)?,
@@ -224,13 +198,13 @@ impl Channel for Email {
             Err(text) => return Outcome::Permanent(Failure::new(FailureKind::Internal, text)),
         };
         // lettre's own timeout is one for each command; this one is over the whole dialogue.
-        tokio::time::timeout(self.timeout, self.dialogue(&message))
+        tokio::time::timeout(self.timeout, self.dialogue(&message, parcel.now))
             .await
             .unwrap_or_else(|_| Outcome::RetryAfter { failure: self.too_late(), wait: None })
     }
 
     async fn check(&self) -> Result<Option<String>, Failure> {
-        match tokio::time::timeout(self.timeout, self.login()).await {
+        match tokio::time::timeout(self.timeout, self.server.login()).await {
             Ok(Ok(())) => Ok(None),
             Ok(Err(error)) => Err(failure(&error, &self.mask)),
             Err(_) => Err(self.too_late()),
@@ -244,34 +218,11 @@ impl Email {
         Failure::new(FailureKind::Timeout, text)
     }
 
-    /// All that comes before a mail: greeting, EHLO, STARTTLS, AUTH; then QUIT.
-    async fn login(&self) -> Result<(), lettre::transport::smtp::Error> {
-        let Server { address: (host, port), tls, credentials } = &self.server;
-        let hello = ClientId::default();
-        let (at_once, later) = match tls {
-            Tls::Wrapper(parameters) => (Some(parameters.clone()), None),
-            Tls::Required(parameters) | Tls::Opportunistic(parameters) => (None, Some(parameters.clone())),
-            Tls::None => (None, None),
-        };
-        let address = (host.as_str(), *port);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(address, Some(self.timeout), &hello, at_once, None).await?;
-        if let Some(parameters) = later {
-            connection.starttls(parameters, &hello).await?;
-        }
-        if let Some(credentials) = credentials {
-            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
-        }
-        // All was well; a server that fails at the farewell takes mails all the same.
-        let _ = connection.quit().await;
-        Ok(())
-    }
-
     /// One dialogue for all recipients. lettre ends it at the first one that the server refuses, before anybody was sent
     /// anything: then each gets a dialogue of their own, so that a dead address keeps nobody else from being told.
-    async fn dialogue(&self, message: &lettre::Message) -> Outcome {
+    async fn dialogue(&self, message: &lettre::Message, now: Timestamp) -> Outcome {
         let (envelope, mail) = (message.envelope(), message.formatted());
-        let outcome = self.deliver(envelope, &mail).await;
+        let outcome = self.deliver(envelope, &mail, now).await;
         if !matches!(&outcome, Outcome::Permanent(_)) || envelope.to().len() < 2 {
             return outcome;
         }
@@ -282,7 +233,7 @@ impl Email {
                 Ok(one) => one,
                 Err(error) => return Outcome::Permanent(Failure::new(FailureKind::Internal, error.to_string())),
             };
-            match self.deliver(&one, &mail).await {
+            match self.deliver(&one, &mail, now).await {
                 Outcome::Delivered => {}
                 Outcome::Permanent(failure) => {
                     refused += 1;
@@ -303,10 +254,9 @@ impl Email {
         }
     }
 
-    async fn deliver(&self, envelope: &Envelope, mail: &[u8]) -> Outcome {
-        let transport = self.transport.get_or_init(|| self.builder.clone().build());
-        match transport.send_raw(envelope, mail).await {
-            Ok(_) => Outcome::Delivered,
+    async fn deliver(&self, envelope: &Envelope, mail: &[u8], now: Timestamp) -> Outcome {
+        match self.server.send(envelope, mail, now).await {
+            Ok(()) => Outcome::Delivered,
             Err(error) => classify(&error, &self.mask),
         }
     }

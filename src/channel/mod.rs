@@ -10,6 +10,7 @@ use crate::outbox::{Failure, FailureKind, Outcome};
 pub mod email;
 mod http;
 pub mod slack;
+mod smtp;
 pub mod webhook;
 
 /// A rendered message with what belongs to its delivery.
