@@ -611,3 +611,22 @@ async fn a_dialogue_that_was_given_up_leaves_no_connection_on_which_the_next_mai
         assert_eq!(server.connections(), before + new, "{stage:?}: what ended well is used again");
     }
 }
+
+#[tokio::test]
+async fn the_answers_to_a_mail_that_was_broken_off_are_not_taken_for_those_of_the_next() {
+    let far = Far::of(ChannelType::Email);
+    let (address, Far::Smtp(server)) = (far.address(), &far) else { unreachable!() };
+    let config = smtp(&address.ip().to_string(), address.port(), email::Security::None);
+    let channel = email::Email::new(&config, 4, 5 * TIMEOUT).unwrap();
+    // The server's yes comes when nobody waits for it any more, and belongs to the first mail.
+    server.fault(Stage::Accepted, SmtpFault::Slow(7 * TIMEOUT), 1);
+    assert_eq!(again(&send(&channel).await), FailureKind::Timeout);
+    assert_eq!(server.received().len(), 1);
+    server.fault(Stage::EndOfData, SmtpFault::Reply(451, "4.3.0 not now".to_owned()), usize::MAX);
+    // Whatever keeps connections has its turn.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    again(&send(&channel).await);
+    assert_eq!(server.received().len(), 1);
+}
