@@ -65,8 +65,7 @@ impl Heartbeat {
     pub async fn run(mut self, stop: CancellationToken) {
         let beats = async {
             loop {
-                let next = self.context.clock.tick() + EVERY;
-                self.context.clock.sleep_until(next).await;
+                self.context.clock.sleep(EVERY).await;
                 self.beat().await;
             }
         };

@@ -6,13 +6,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Core;
 use super::tasks::Tasks;
-use crate::ops::Desk;
 use crate::server::{api, control};
 
 /// Serves until `stop`. Without a socket everything else runs all the same.
 pub(super) fn open(core: &Core, tasks: &mut Tasks, stop: &CancellationToken) {
     let Some(socket) = control::listen(&core.store_path) else { return };
-    let desk = Desk { store: Arc::clone(&core.store), channels: core.channels.clone(), clock: core.clock.clone() };
-    let router = api::router(api::Context { desk, metrics: Arc::clone(&core.metrics) });
+    let router = api::router(api::Context { desk: core.desk(), metrics: Arc::clone(&core.metrics) });
     tasks.add("the control socket", socket.serve(router, stop.clone()));
 }

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::ops::Channels;
+use crate::ops::{Channels, Desk};
 use crate::outbox::State;
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
@@ -77,6 +77,13 @@ struct Core {
     clock: Clock,
     /// Where watchers run; beside everything else when there is no such place.
     readers: Option<Handle>,
+}
+
+impl Core {
+    /// Where an operator asks, and where the dead are counted.
+    fn desk(&self) -> Desk {
+        Desk { store: Arc::clone(&self.store), channels: self.channels.clone(), clock: self.clock.clone() }
+    }
 }
 
 /// Everything, wired and not yet running.

@@ -4,19 +4,14 @@ use std::time::Duration;
 
 use super::Core;
 use crate::cursor::back;
-use crate::outbox::State;
 
 /// How often what is too old is forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Counts the dead, once for a process. What waits in the outbox is measured when the metrics are asked for.
 pub(super) async fn count_dead(core: &Core) {
-    match core.store.list(&|delivery| matches!(delivery.state, State::Dead { .. })).await {
-        Ok(dead) => {
-            for delivery in dead {
-                core.metrics.died(&delivery.channel);
-            }
-        }
+    match core.desk().dead().await {
+        Ok(counts) => counts.iter().for_each(|(channel, dead)| core.metrics.dead(channel, *dead)),
         Err(error) => tracing::error!(%error, "dead deliveries cannot be counted"),
     }
 }

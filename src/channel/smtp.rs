@@ -19,13 +19,13 @@ const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
 /// One SMTP server, and the connections to it that wait for the next mail.
 pub(super) struct Server {
-    pub(super) address: (String, u16),
-    pub(super) tls: Tls,
-    pub(super) credentials: Option<Credentials>,
+    address: (String, u16),
+    tls: Tls,
+    credentials: Option<Credentials>,
     /// For one command; the whole dialogue is bounded by whoever calls.
-    pub(super) timeout: Duration,
+    timeout: Duration,
     /// How many connections are kept.
-    pub(super) keep: usize,
+    keep: usize,
     idle: Mutex<Vec<Idle>>,
 }
 

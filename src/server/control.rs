@@ -6,16 +6,12 @@
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
-
-/// How long a command that is being answered may hold up the stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A bound socket. Its file goes when the serving ends.
 pub struct Control {
@@ -63,17 +59,7 @@ impl Control {
     /// Serves `router` until `stop`.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let Self { listener, path, owner } = self;
-        let server =
-            axum::serve(Private { listener, owner }, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let given_up = async {
-            stop.cancelled().await;
-            tokio::time::sleep(STOP_PATIENCE).await;
-        };
-        tokio::select! {
-            // An error here is one of accepting, which axum waits out by itself.
-            _ = server => {}
-            () = given_up => {}
-        }
+        super::serve_until(Private { listener, owner }, router, stop).await;
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::debug!(socket = %path.display(), %error, "the control socket was gone already");
         }

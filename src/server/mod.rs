@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json};
 use axum::routing::get;
+use axum::serve::Listener;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use crate::store::Store;
 pub mod api;
 pub mod control;
 
-/// A client that is slow to read must not hold up the stop.
+/// A client that is slow to read, or a command that is being answered, must not hold up the stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the server shows.
@@ -41,7 +42,16 @@ pub async fn serve(listener: TcpListener, context: Context, stop: CancellationTo
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(context);
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    serve_until(listener, app, stop).await;
+}
+
+/// Serves `router` until `stop`, and then waits for slow clients as long as [`STOP_PATIENCE`] says.
+async fn serve_until<L>(listener: L, router: axum::Router, stop: CancellationToken)
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+{
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let given_up = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP_PATIENCE).await;

@@ -260,7 +260,7 @@ impl Writer {
             return Err(io::Error::other("its journal is full, since nothing can be moved into its data file"));
         }
         let mut changes = Vec::new();
-        let (mut fresh, mut closed) = (HashSet::new(), lock(&self.shared.closed).clone());
+        let (mut fresh, mut closed) = (HashSet::new(), HashSet::new());
         {
             let index = lock(&self.shared.index);
             for write in group.iter().flat_map(|order| &order.writes) {
@@ -271,7 +271,7 @@ impl Writer {
             return Ok(());
         }
         self.journal.append(&changes)?;
-        *lock(&self.shared.closed) = closed;
+        lock(&self.shared.closed).extend(closed);
         let mut overlay = lock(&self.shared.overlay);
         for (key, value) in changes {
             overlay.put(key, value.map(Arc::from));
@@ -279,7 +279,7 @@ impl Writer {
         Ok(())
     }
 
-    /// `fresh` are the deliveries that are new with this group, `closed` the events that were closed by hand.
+    /// `fresh` are the deliveries that are new with this group, `closed` the events that it closes by hand.
     fn add(
         &self,
         write: &Write,
@@ -292,7 +292,7 @@ impl Writer {
             Write::Put(key, row) => changes.push((key.clone(), Some(row.clone()))),
             Write::Remove(key) => changes.push((key.clone(), None)),
             // Its writer has not heard yet that a person has closed it.
-            Write::Event(event, _) if closed.contains(&event.id) => {}
+            Write::Event(event, _) if closed.contains(&event.id) || lock(&self.shared.closed).contains(&event.id) => {}
             Write::Event(event, row) => {
                 let (id, open) = (event.id, event.is_open());
                 let (now_in, no_more_in) = if open { (OPEN_EVENT, CLOSED_EVENT) } else { (CLOSED_EVENT, OPEN_EVENT) };
