@@ -58,10 +58,25 @@ impl ChannelType {
 pub enum Message {
     /// For channels of type `email`.
     Email(Mail),
-    /// For channels of type `slack`: the JSON of a Block Kit message.
-    Slack(Bytes),
+    /// For channels of type `slack`.
+    Slack(SlackMessage),
     /// For channels of type `webhook`: the body.
     Webhook(Bytes),
+}
+
+/// A Slack message: Block Kit and `text`, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlackMessage {
+    /// What is posted.
+    pub post: Bytes,
+    /// What the earlier message of the same matter becomes, where it can be changed: only with a bot token.
+    pub update: Option<Bytes>,
+}
+
+impl From<Bytes> for SlackMessage {
+    fn from(post: Bytes) -> Self {
+        Self { post, update: None }
+    }
 }
 
 /// A mail without its addresses, which the channel adds.

@@ -46,12 +46,18 @@ pub struct Delivery {
     /// The last failure, in a sentence without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,
+    /// What the channel noted of it at its last attempt; at most [`Delivery::MAX_MEMO`] bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memo: Option<String>,
     /// Since when it waits for `due_at`, by the clock of then; since `created_at` when it has never been put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_since: Option<Timestamp>,
 }
 
 impl Delivery {
+    /// Keeps a stored row well under the store's limit for one value.
+    pub const MAX_MEMO: usize = 1000;
+
     /// When it is due for a process that starts at `now`: never later than it was to wait when that was decided. A wall
     /// clock that has been set back since, as one that came up wrong is, would otherwise hide it for hours.
     pub fn due_after_restart(&self, now: Timestamp) -> Timestamp {

@@ -108,8 +108,8 @@ impl Recipient {
         }
         for notice in context.health.to_tell(&self.name, telling, now) {
             let message = context.renderer.notice(self.channel.channel_type(), self.locale, &notice);
-            let parcel = Parcel { id: notice.id(&self.name), message: &message, now: now.at };
-            match self.channel.send(parcel).await {
+            let parcel = Parcel { id: notice.id(&self.name), message: &message, now: now.at, earlier: None };
+            match self.channel.send(parcel, &mut None).await {
                 Outcome::Delivered => {
                     self.failing = false;
                     context.health.told(&self.name, &notice, telling, now);

@@ -77,7 +77,8 @@ async fn post_all(posts: Posts) -> Result<()> {
                     return Ok(());
                 }
                 let id = DeliveryId::derive("main", EventType::VoicemailNew, &n.to_string(), "crm");
-                let outcome = webhook.send(Parcel { id, message: &message, now: clock.now() }).await;
+                let outcome =
+                    webhook.send(Parcel { id, message: &message, now: clock.now(), earlier: None }, &mut None).await;
                 ensure!(outcome == Outcome::Delivered, "a plain POST failed: {outcome:?}");
             }
         });
@@ -123,6 +124,7 @@ fn record() -> Result<Vec<u8>> {
         state: State::Pending,
         insisted: false,
         last_failure: None,
+        memo: None,
         waits_since: None,
     };
     let mut record = codec::encode(&event)?;

@@ -259,7 +259,7 @@ fuzz_target!(|data: &[u8]| {
             mail(made, locale, event_type);
             headers(made);
         }
-        Message::Slack(json) => slack(json),
+        Message::Slack(json) => slack(&json.post),
         Message::Webhook(json) => webhook(json),
     }
 });

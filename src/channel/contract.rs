@@ -152,7 +152,7 @@ fn message(channel: ChannelType) -> Message {
             html: "<p>0532 111 22 33</p>".to_owned(),
             thread: "t1".to_owned(),
         }),
-        ChannelType::Slack => Message::Slack(Bytes::from_static(b"{\"text\":\"0532 111 22 33\"}")),
+        ChannelType::Slack => Message::Slack(Bytes::from_static(b"{\"text\":\"0532 111 22 33\"}").into()),
         ChannelType::Webhook => Message::Webhook(Bytes::from_static(b"{\"type\":\"call.missed\"}")),
     }
 }
@@ -161,7 +161,8 @@ fn message(channel: ChannelType) -> Message {
 async fn send(channel: &dyn Channel) -> Outcome {
     let message = message(channel.channel_type());
     let id = DeliveryId::derive("main", EventType::CallMissed, "c1", "any");
-    let attempt = channel.send(Parcel { id, message: &message, now: now() });
+    let mut memo = None;
+    let attempt = channel.send(Parcel { id, message: &message, now: now(), earlier: None }, &mut memo);
     tokio::time::timeout(2 * PATIENT, attempt).await.expect("an attempt ends within its timeout")
 }
 
@@ -241,7 +242,8 @@ async fn a_message_in_the_form_of_another_channel_is_refused_unsent() {
         let (channel, ..) = channel(kind, &address.ip().to_string(), address.port(), PATIENT);
         for other in ChannelType::ALL.into_iter().filter(|other| *other != kind) {
             let id = DeliveryId::derive("main", EventType::CallMissed, "c1", "any");
-            let outcome = channel.send(Parcel { id, message: &message(other), now: now() }).await;
+            let outcome =
+                channel.send(Parcel { id, message: &message(other), now: now(), earlier: None }, &mut None).await;
             assert!(matches!(&outcome, Outcome::Permanent(f) if f.kind == FailureKind::Internal), "{outcome:?}");
         }
         assert_eq!(far.arrived(), 0);

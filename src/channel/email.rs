@@ -191,7 +191,7 @@ impl Channel for Email {
         ChannelType::Email
     }
 
-    async fn send(&self, parcel: Parcel<'_>) -> Outcome {
+    async fn send(&self, parcel: Parcel<'_>, _memo: &mut Option<String>) -> Outcome {
         let Message::Email(mail) = parcel.message else { return wrong_form(ChannelType::Email) };
         let message = match self.message(parcel.id, mail, parcel.now) {
             Ok(message) => message,

@@ -22,6 +22,17 @@ pub struct Parcel<'a> {
     pub message: &'a Message,
     /// The time of this attempt.
     pub now: Timestamp,
+    /// What this channel has taken of the same matter before, when there is something: the message belongs under it.
+    pub earlier: Option<Earlier<'a>>,
+}
+
+/// A message of the same matter that the channel has taken before.
+#[derive(Debug, Clone, Copy)]
+pub struct Earlier<'a> {
+    /// Its delivery.
+    pub id: DeliveryId,
+    /// What the channel noted of it.
+    pub memo: Option<&'a str>,
 }
 
 /// A way out. One call is one attempt, and ends within the channel's timeout.
@@ -30,8 +41,11 @@ pub trait Channel: Send + Sync {
     /// Which type it is.
     fn channel_type(&self) -> ChannelType;
 
-    /// Tries once.
-    async fn send(&self, parcel: Parcel<'_>) -> Outcome;
+    /// Tries once. `memo` is the channel's own note of this delivery: what it left there at an earlier attempt, and what
+    /// it leaves for the next one, or for a message that follows this one. At most [`Delivery::MAX_MEMO`] bytes.
+    ///
+    /// [`Delivery::MAX_MEMO`]: crate::outbox::Delivery::MAX_MEMO
+    async fn send(&self, parcel: Parcel<'_>, memo: &mut Option<String>) -> Outcome;
 
     /// Asks whether the receiver is there and would take us, with nothing that it could take for a message. Ends within
     /// the channel's timeout. `Ok` may hold a remark: what the answer leaves in doubt.

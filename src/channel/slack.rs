@@ -51,13 +51,13 @@ impl Channel for Slack {
         ChannelType::Slack
     }
 
-    async fn send(&self, parcel: Parcel<'_>) -> Outcome {
-        let Message::Slack(body) = parcel.message else { return wrong_form(ChannelType::Slack) };
+    async fn send(&self, parcel: Parcel<'_>, _memo: &mut Option<String>) -> Outcome {
+        let Message::Slack(message) = parcel.message else { return wrong_form(ChannelType::Slack) };
         let request = self
             .client
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json; charset=utf-8")
-            .body(body.clone());
+            .body(message.post.clone());
         match exchange(request, MAX_ANSWER, self.timeout).await {
             Ok(answer) => outcome(&answer, answer.retry_after(parcel.now), &self.mask),
             Err(error) => unanswered(&error),

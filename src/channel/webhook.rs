@@ -144,7 +144,7 @@ impl Channel for Webhook {
         ChannelType::Webhook
     }
 
-    async fn send(&self, parcel: Parcel<'_>) -> Outcome {
+    async fn send(&self, parcel: Parcel<'_>, _memo: &mut Option<String>) -> Outcome {
         let Message::Webhook(body) = parcel.message else { return wrong_form(ChannelType::Webhook) };
         let request = self.request(parcel.id, body.clone(), parcel.now);
         match exchange(request, MAX_ANSWER, self.timeout).await {

@@ -7,7 +7,7 @@ use crate::config::{Channel, ChannelKind, Config, RecordingMode};
 use crate::cursor::ahead;
 use crate::event::{DeliveryId, Event, EventType};
 use crate::http;
-use crate::message::Message;
+use crate::message::{Message, SlackMessage};
 use crate::outbox::Outcome;
 use crate::private::Secret;
 use crate::render::{Facts, Recording, samples};
@@ -40,7 +40,7 @@ pub(super) fn render(config: &Config, channel: &str, event_type: EventType) -> R
             let message = built.message(id, mail, now).map_err(Failure::Run)?;
             say(&String::from_utf8_lossy(&message.formatted()));
         }
-        Message::Slack(body) | Message::Webhook(body) => {
+        Message::Slack(SlackMessage { post: body, .. }) | Message::Webhook(body) => {
             let json: serde_json::Value =
                 serde_json::from_slice(body).map_err(|error| Failure::Run(format!("not JSON: {error}")))?;
             say(&format!("{json:#}"));
@@ -69,7 +69,7 @@ pub(super) async fn send_test(config: &Config, channels: &[String], event_type: 
         let facts = Facts { event: &event, event_type, recording: Recording::None, test: true };
         let rendered = renderer.render(built.channel_type(), settings.locale, &facts);
         let id = delivery_id(&event, event_type, channel);
-        let outcome = built.send(Parcel { id, message: &rendered.message, now }).await;
+        let outcome = built.send(Parcel { id, message: &rendered.message, now, earlier: None }, &mut None).await;
         let name = &channel.common.name;
         match outcome {
             Outcome::Delivered => say(&format!("{name}: delivered")),

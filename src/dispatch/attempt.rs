@@ -33,11 +33,11 @@ impl Sender {
     }
 
     /// Tries once. The channel bounds its own part; the wait for a link is bounded by [`URL_PATIENCE`].
-    pub(super) async fn send(&self, claim: &Claim) -> Outcome {
+    pub(super) async fn send(&self, claim: &mut Claim) -> Outcome {
         guarded(self.attempt(claim)).await
     }
 
-    async fn attempt(&self, claim: &Claim) -> Outcome {
+    async fn attempt(&self, claim: &mut Claim) -> Outcome {
         let context = &self.context;
         let recording = match self.recording {
             RecordingMode::Link if claim.event.recording => {
@@ -61,7 +61,8 @@ impl Sender {
             );
         }
         let id = claim.delivery.id;
-        self.channel.send(Parcel { id, message: &rendered.message, now: context.clock.now() }).await
+        let parcel = Parcel { id, message: &rendered.message, now: context.clock.now(), earlier: None };
+        self.channel.send(parcel, &mut claim.delivery.memo).await
     }
 
     /// Makes the digest of as many of `claims` as one message holds, from the first on. A panic counts as a failure of
@@ -85,9 +86,9 @@ impl Sender {
     }
 
     /// Sends a digest once.
-    pub(super) async fn send_digest(&self, id: DeliveryId, digest: &Digest) -> Outcome {
-        let parcel = Parcel { id, message: &digest.message, now: self.context.clock.now() };
-        guarded(self.channel.send(parcel)).await
+    pub(super) async fn send_digest(&self, id: DeliveryId, digest: &Digest, memo: &mut Option<String>) -> Outcome {
+        let parcel = Parcel { id, message: &digest.message, now: self.context.clock.now(), earlier: None };
+        guarded(self.channel.send(parcel, memo)).await
     }
 }
 

@@ -55,11 +55,11 @@ impl Lane {
         Together { over, before, most: crate::render::most_in_digest(channel) }
     }
 
-    fn begin(&mut self, claim: Claim, work: &mut UnderWay, now: Moment) {
+    fn begin(&mut self, mut claim: Claim, work: &mut UnderWay, now: Moment) {
         work.held.insert((claim.delivery.id, claim.lease));
         let (sender, step) = (self.sender.clone(), self.pace.begin(now.tick));
         work.attempts.push(Box::pin(async move {
-            let outcome = sender.send(&claim).await;
+            let outcome = sender.send(&mut claim).await;
             (Parcel { claims: vec![claim], digest: false, step }, outcome)
         }));
     }
@@ -82,11 +82,17 @@ impl Lane {
         work.held.extend(claims.iter().map(|claim| (claim.delivery.id, claim.lease)));
         let (sender, step) = (self.sender.clone(), self.pace.begin(now.tick));
         work.attempts.push(Box::pin(async move {
+            let mut claims = claims;
             let ids: Vec<DeliveryId> = claims.iter().map(|claim| claim.delivery.id).collect();
+            // Others may be told together next time, so a digest begins without a note of an earlier attempt.
+            let mut memo = None;
             let outcome = match made {
-                Ok(digest) => sender.send_digest(DeliveryId::together(&ids), &digest).await,
+                Ok(digest) => sender.send_digest(DeliveryId::together(&ids), &digest, &mut memo).await,
                 Err(outcome) => outcome,
             };
+            for claim in &mut claims {
+                claim.delivery.memo.clone_from(&memo);
+            }
             (Parcel { claims, digest: true, step }, outcome)
         }));
         Ok(())

@@ -38,6 +38,7 @@ fn delivery(state: State, failure: Option<FailureKind>) -> Delivery {
         insisted: false,
         waits_since: None,
         last_failure: failure.map(|kind| Failure::new(kind, "HTTP 500")),
+        memo: None,
     }
 }
 

@@ -321,6 +321,7 @@ mod tests {
             state: State::Dead { at },
             insisted: false,
             last_failure: Some(failure),
+            memo: None,
             waits_since: None,
         }
     }

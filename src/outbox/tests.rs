@@ -47,6 +47,7 @@ fn claim() -> Claim {
         state: State::Pending,
         insisted: false,
         last_failure: None,
+        memo: None,
         waits_since: None,
     };
     Claim { lease: 7, delivery, event }

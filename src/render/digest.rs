@@ -143,14 +143,14 @@ impl Renderer {
             let (message, failure) = match channel {
                 ChannelType::Email => self.mail_digest(&context),
                 _ => match self.slack_digest(&context) {
-                    Ok(Fit::Whole(json)) => (Message::Slack(json), None),
+                    Ok(Fit::Whole(json)) => (Message::Slack(json.into()), None),
                     // Of one row, what is too long is cut.
-                    Ok(Fit::Cut { json, .. }) if fitting == 1 => (Message::Slack(json), None),
+                    Ok(Fit::Cut { json, .. }) if fitting == 1 => (Message::Slack(json.into()), None),
                     Ok(Fit::Cut { share, .. }) => {
                         fitting = (fitting * share / slack::WHOLE).clamp(1, fitting - 1);
                         continue;
                     }
-                    Err(failure) => (Message::Slack(plain_slack(&context, &self.timezone)), Some(failure)),
+                    Err(failure) => (Message::Slack(plain_slack(&context, &self.timezone).into()), Some(failure)),
                 },
             };
             return Digest { message, rows: fitting, failure };

@@ -79,7 +79,7 @@ impl Renderer {
                     Ok(json) => (json, None),
                     Err(failure) => (fallback::slack(&context, &self.timezone), Some(failure)),
                 };
-                (Message::Slack(json), failure)
+                (Message::Slack(json.into()), failure)
             }
             ChannelType::Webhook => (Message::Webhook(payload::body(facts.event_type, &data)), None),
         };

@@ -67,7 +67,7 @@ impl Renderer {
         let lines = words.lines(notice);
         match channel {
             ChannelType::Email => Message::Email(mail(&words.title, &lines, locale, notice)),
-            ChannelType::Slack => Message::Slack(slack(&words.title, &lines)),
+            ChannelType::Slack => Message::Slack(slack(&words.title, &lines).into()),
             ChannelType::Webhook => Message::Webhook(webhook(&words.title, &lines, notice)),
         }
     }

@@ -39,7 +39,7 @@ fn slack(renderer: &Renderer, locale: Locale, facts: &Facts<'_>) -> Value {
     let made = renderer.render(ChannelType::Slack, locale, facts);
     assert_eq!(made.failure, None);
     let Message::Slack(json) = made.message else { panic!("not for Slack") };
-    serde_json::from_slice(&json).unwrap()
+    serde_json::from_slice(&json.post).unwrap()
 }
 
 fn webhook(facts: &Facts<'_>) -> Vec<u8> {
@@ -371,7 +371,7 @@ fn a_template_that_fails_is_replaced_by_plain_text_and_says_where() {
             writeln!(seen, "! {}", made.failure.unwrap().replace(&root, "FOLDER")).unwrap();
             match made.message {
                 Message::Email(mail) => writeln!(seen, "{}\n{}\n{}", mail.subject, mail.text, mail.html).unwrap(),
-                Message::Slack(json) => writeln!(seen, "{}", str::from_utf8(&json).unwrap()).unwrap(),
+                Message::Slack(json) => writeln!(seen, "{}", str::from_utf8(&json.post).unwrap()).unwrap(),
                 Message::Webhook(_) => panic!("webhooks have no template"),
             }
         }
@@ -393,7 +393,7 @@ fn a_hostile_name_in_the_fallback_is_as_harmless() {
         assert!(!mail.subject.contains(char::is_control));
         assert_eq!(tags(&mail.html).len(), 10, "{}", mail.html);
         let Message::Slack(json) = renderer.render(ChannelType::Slack, Locale::Tr, &facts).message else { panic!() };
-        let json: Value = serde_json::from_slice(&json).unwrap();
+        let json: Value = serde_json::from_slice(&json.post).unwrap();
         assert!(!json["text"].as_str().unwrap().contains(['<', '>', '*', '_', '`']));
     }
 }

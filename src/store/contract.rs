@@ -98,6 +98,7 @@ pub(super) fn delivery(uuid: &str, channel: &str) -> Delivery {
         state: State::Pending,
         insisted: false,
         last_failure: None,
+        memo: None,
         waits_since: None,
     }
 }

@@ -133,6 +133,7 @@ impl Watcher {
                     state: State::Pending,
                     insisted: false,
                     last_failure: None,
+                    memo: None,
                     waits_since: None,
                 }));
                 Standing::Announced { at: now }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::event::{Caller, EventId, Kind, Standing};
+use crate::message::SlackMessage;
 use crate::render::samples;
 use crate::render::tests::{shape, tags, text_objects};
 
@@ -56,7 +57,9 @@ fn mail(renderer: &Renderer, locale: Locale, rows: &[InDigest<'_>]) -> (Mail, us
 fn json(renderer: &Renderer, channel: ChannelType, rows: &[InDigest<'_>]) -> (Value, usize) {
     let made = renderer.digest(channel, Locale::Tr, rows);
     assert_eq!(made.failure, None);
-    let (Message::Slack(json) | Message::Webhook(json)) = made.message else { panic!("not JSON") };
+    let (Message::Slack(SlackMessage { post: json, .. }) | Message::Webhook(json)) = made.message else {
+        panic!("not JSON")
+    };
     assert!(channel == ChannelType::Slack || json.len() < 20_000, "{}", json.len());
     (serde_json::from_slice(&json).unwrap(), made.rows)
 }
@@ -75,7 +78,7 @@ fn every_digest_reads_as_reviewed() {
         insta::assert_snapshot!(name("mail"), format!("Subject: {}\n\n{}", mail.subject, mail.text));
         insta::assert_snapshot!(name("html"), mail.html);
         let Message::Slack(slack) = renderer.digest(ChannelType::Slack, locale, &rows).message else { panic!() };
-        insta::assert_json_snapshot!(name("slack"), serde_json::from_slice::<Value>(&slack).unwrap());
+        insta::assert_json_snapshot!(name("slack"), serde_json::from_slice::<Value>(&slack.post).unwrap());
     }
     insta::assert_json_snapshot!("digest_webhook", json(&renderer, ChannelType::Webhook, &rows[..2]).0);
 }
@@ -202,7 +205,7 @@ fn a_digest_whose_template_fails_is_told_in_plain_words_and_check_says_so() {
         assert!(digest.failure.as_ref().is_some_and(|failure| failure.contains("digest")) && digest.rows == 3);
     }
     let [Message::Email(mail), Message::Slack(slack)] = made.map(|digest| digest.message) else { panic!() };
-    let slack: Value = serde_json::from_slice(&slack).unwrap();
+    let slack: Value = serde_json::from_slice(&slack.post).unwrap();
     insta::assert_snapshot!(mail.text, @"
     3 cevapsız çağrı (22.11.2026 06:40 – 06:42)
 

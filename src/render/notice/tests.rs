@@ -181,11 +181,11 @@ fn every_notice_fits_every_channel() {
             for channel in ChannelType::ALL {
                 match renderer.notice(channel, locale, &notice) {
                     Message::Slack(json) => {
-                        let message: Value = serde_json::from_slice(&json).unwrap();
+                        let message: Value = serde_json::from_slice(&json.post).unwrap();
                         let length = |place: &str| message.pointer(place).unwrap().as_str().unwrap().chars().count();
                         assert!(length("/blocks/0/text/text") <= 150, "{notice:?}");
                         assert!(length("/blocks/1/text/text") <= 3000, "{notice:?}");
-                        assert!(!String::from_utf8_lossy(&json).contains("\"mrkdwn\""));
+                        assert!(!String::from_utf8_lossy(&json.post).contains("\"mrkdwn\""));
                     }
                     Message::Webhook(body) => {
                         assert!(body.len() < 20_000);
