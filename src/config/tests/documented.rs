@@ -103,20 +103,17 @@ fn every_documented_key_is_taken_or_refused_as_not_supported() {
     insta::assert_snapshot!(refused.into_iter().collect::<Vec<_>>().join("\n"), @"
     at
     attach
-    body_template
     bot_token
     call.returned
     call.unreturned
     callback
     channel
-    content_type
     during
     escalate
     follow_up
     group
     hold
     link_ttl
-    mask_numbers
     names
     outside
     public_url
