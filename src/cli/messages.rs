@@ -7,7 +7,7 @@ use crate::config::{Channel, ChannelKind, Config, RecordingMode};
 use crate::cursor::ahead;
 use crate::event::{DeliveryId, Event, EventType};
 use crate::http;
-use crate::message::{Message, SlackMessage};
+use crate::message::{Message, SlackMessage, WebhookMessage};
 use crate::outbox::Outcome;
 use crate::private::Secret;
 use crate::render::{Facts, Recording, samples};
@@ -28,7 +28,7 @@ pub(super) fn render(config: &Config, channel: &str, event_type: EventType) -> R
         _ => Recording::None,
     };
     let facts = Facts { event: &event, event_type, recording, test: false };
-    let rendered = app::renderer(config)?.render(channel.kind.channel_type(), settings.locale, &facts);
+    let rendered = app::renderer(config)?.render(&settings.look, &facts);
     if let Some(failure) = rendered.failure {
         return Err(Failure::Usage(failure));
     }
@@ -40,7 +40,9 @@ pub(super) fn render(config: &Config, channel: &str, event_type: EventType) -> R
             let message = built.message(id, mail, now).map_err(Failure::Run)?;
             say(&String::from_utf8_lossy(&message.formatted()));
         }
-        Message::Slack(SlackMessage { post: body, .. }) | Message::Webhook(body) => {
+        // In a shape that somebody else has chosen, every byte may matter.
+        Message::Webhook(message) if settings.look.body.is_some() => say(&String::from_utf8_lossy(&message.body)),
+        Message::Slack(SlackMessage { post: body, .. }) | Message::Webhook(WebhookMessage { body, .. }) => {
             let json: serde_json::Value =
                 serde_json::from_slice(body).map_err(|error| Failure::Run(format!("not JSON: {error}")))?;
             say(&format!("{json:#}"));
@@ -67,7 +69,7 @@ pub(super) async fn send_test(config: &Config, channels: &[String], event_type: 
         // Another id each time: receivers that drop what they have seen must show every test.
         event.uuid = format!("test-{}", now.as_nanosecond());
         let facts = Facts { event: &event, event_type, recording: Recording::None, test: true };
-        let rendered = renderer.render(built.channel_type(), settings.locale, &facts);
+        let rendered = renderer.render(&settings.look, &facts);
         let id = delivery_id(&event, event_type, channel);
         let outcome = built.send(Parcel { id, message: &rendered.message, now, earlier: None }, &mut None).await;
         let name = &channel.common.name;
