@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) pbxs: Vec<Arc<Pbx>>,
     /// Those that are enabled.
     pub(super) channels: Vec<(dispatch::Settings, Arc<dyn Channel>)>,
+    /// The enabled channels that are told how what they were told has ended.
+    pub(super) follow_ups: Arc<[String]>,
     /// For the heartbeat.
     pub(super) client: reqwest::Client,
     pub(super) heartbeat_url: Option<reqwest::Url>,
@@ -64,6 +66,7 @@ impl Plan {
             Some(renderer) if problems.is_empty() => Ok(Self {
                 router: Arc::new(Router::new(enabled_routes(config))),
                 renderer: Arc::new(renderer),
+                follow_ups: follow_ups(config),
                 config: config.clone(),
                 pbxs,
                 channels,
@@ -132,6 +135,11 @@ pub fn build_channel(
         }
     };
     built.map_err(|error| StartError::Config(format!("channel `{}`: {error}", channel.common.name)))
+}
+
+fn follow_ups(config: &Config) -> Arc<[String]> {
+    let follow = config.channels.iter().filter(|channel| channel.common.enabled && channel.follows_up());
+    follow.map(|channel| channel.common.name.clone()).collect()
 }
 
 /// The rules, without the channels that are switched off.

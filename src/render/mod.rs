@@ -26,7 +26,7 @@ use self::facts::{Context, Data};
 pub use self::facts::{Facts, Recording};
 use self::templates::Templates;
 use crate::event::{Closed, Event, EventType};
-use crate::message::{ChannelType, Locale, Mail, Message};
+use crate::message::{ChannelType, Locale, Mail, Message, SlackMessage};
 use crate::private::Secret;
 
 /// The longest subject, in characters; what phones and servers show of it is less.
@@ -75,11 +75,17 @@ impl Renderer {
             }
             ChannelType::Slack => {
                 let context = context();
-                let (json, failure) = match self.slack(&context) {
+                let (post, failure) = match self.slack(&context, "json") {
                     Ok(json) => (json, None),
                     Err(failure) => (fallback::slack(&context, &self.timezone), Some(failure)),
                 };
-                (Message::Slack(json.into()), failure)
+                // Without it the earlier message stays as it is, and this one says all there is to say.
+                let update = facts.event_type.is_follow_up().then(|| self.slack(&context, "update.json")).transpose();
+                let (update, failure) = match update {
+                    Ok(update) => (update, failure),
+                    Err(other) => (None, failure.or(Some(other))),
+                };
+                (Message::Slack(SlackMessage { post, update }), failure)
             }
             ChannelType::Webhook => (Message::Webhook(payload::body(facts.event_type, &data)), None),
         };
@@ -125,7 +131,7 @@ impl Renderer {
         let rows = samples.iter().zip(by).map(|((event, event_type), settled)| InDigest {
             event,
             event_type: *event_type,
-            settled,
+            settled: event.settled_by().or(settled),
         });
         let rows: Vec<InDigest<'_>> = rows.collect();
         let alone = rows.chunks(1);
@@ -149,8 +155,8 @@ impl Renderer {
         Ok(subject)
     }
 
-    fn slack(&self, context: &Context<'_>) -> Result<bytes::Bytes, String> {
-        let name = format!("{}/slack/{}.json", context.locale.as_str(), context.event_type);
+    fn slack(&self, context: &Context<'_>, ending: &str) -> Result<bytes::Bytes, String> {
+        let name = format!("{}/slack/{}.{ending}", context.locale.as_str(), context.event_type);
         let json = self.templates.render(&name, &wrap(context)?)?;
         slack::fit(&json).map_err(|problem| format!("{}: {problem}", self.templates.place(&name)))
     }

@@ -155,11 +155,11 @@ fn unknown_keys_are_told_all_at_once_with_what_was_meant() {
     config.yaml:3:5: accounts[0].api_kee: unknown key
       hint: did you mean `api_key`?
     config.yaml:8:5: channels[0].webhook_url: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:9:5: channels[0].timeuot: unknown key
       hint: did you mean `timeout`?
     config.yaml:10:5: channels[0].subject: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:11:12: channels[0].smtp.prot: unknown key
       hint: did you mean `port`?
     config.yaml:15:12: routes[0].when.queu: unknown key
@@ -283,7 +283,7 @@ http: {listen: 8380}
       hint: put it in quotes
     config.yaml:24:36: routes[0].when.extension[0]: expected text, found a number
       hint: put it in quotes
-    config.yaml:24:58: routes[0].when.event: unknown value `call.lost`; expected one of `call.missed`, `voicemail.new`
+    config.yaml:24:58: routes[0].when.event: unknown value `call.lost`; expected one of `call.missed`, `call.returned`, `call.unreturned`, `voicemail.heard`, `voicemail.new`, `voicemail.unheard`
     config.yaml:25:20: routes[0].notify[1]: expected text, found a list
     config.yaml:26:15: routes[0].continue: expected true or false, found a number
     config.yaml:27:16: http.listen: expected text, found a number
@@ -328,7 +328,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 
     let text = MINIMAL
         .replace("    api_key", "    names: true\n    api_key")
-        .replace("    type: email", "    type: email\n    follow_up: true\n    mask_numbers: true\n    recording: attach")
+        .replace("    type: email", "    type: email\n    mask_numbers: true\n    recording: attach")
         .replace(
             "notify: mail",
             "notify: mail\n    when: {event: call.returned, outside: office, withheld: false}\n    hold: office\n    escalate: [{after: 15m}]",
@@ -340,37 +340,36 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
     insta::assert_snapshot!(told(&format!("{text}{on}")), @"
     config.yaml:3:5: accounts[0].names: `names` is not supported by this version of ringback
       hint: remove it
-    config.yaml:8:5: channels[0].follow_up: `follow_up` is not supported by this version of ringback
+    config.yaml:8:5: channels[0].mask_numbers: `mask_numbers` is not supported by this version of ringback
       hint: remove it
-    config.yaml:9:5: channels[0].mask_numbers: `mask_numbers` is not supported by this version of ringback
+    config.yaml:9:16: channels[0].recording: `attach` is not supported by this version of ringback
+    config.yaml:15:19: routes[0].when.event: `call.returned` is not supported in routes: it goes to the channels that were told of `call.missed`
+      hint: say `follow_up: true` or `false` in the channel
+    config.yaml:15:34: routes[0].when.outside: `outside` is not supported by this version of ringback
       hint: remove it
-    config.yaml:10:16: channels[0].recording: `attach` is not supported by this version of ringback
-    config.yaml:16:19: routes[0].when.event: `call.returned` is not supported by this version of ringback
-    config.yaml:16:34: routes[0].when.outside: `outside` is not supported by this version of ringback
+    config.yaml:15:51: routes[0].when.withheld: `withheld` is not supported by this version of ringback
       hint: remove it
-    config.yaml:16:51: routes[0].when.withheld: `withheld` is not supported by this version of ringback
+    config.yaml:16:5: routes[0].hold: `hold` is not supported by this version of ringback
       hint: remove it
-    config.yaml:17:5: routes[0].hold: `hold` is not supported by this version of ringback
+    config.yaml:17:5: routes[0].escalate: `escalate` is not supported by this version of ringback
       hint: remove it
-    config.yaml:18:5: routes[0].escalate: `escalate` is not supported by this version of ringback
+    config.yaml:18:1: schedules: `schedules` is not supported by this version of ringback
       hint: remove it
-    config.yaml:19:1: schedules: `schedules` is not supported by this version of ringback
+    config.yaml:19:1: callback: `callback` is not supported by this version of ringback
       hint: remove it
-    config.yaml:20:1: callback: `callback` is not supported by this version of ringback
+    config.yaml:20:1: push: `push` is not supported by this version of ringback
       hint: remove it
-    config.yaml:21:1: push: `push` is not supported by this version of ringback
+    config.yaml:21:1: summaries: `summaries` is not supported by this version of ringback
       hint: remove it
-    config.yaml:22:1: summaries: `summaries` is not supported by this version of ringback
+    config.yaml:22:9: store.url: `url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:23:9: store.url: `url` is not supported by this version of ringback
+    config.yaml:23:8: http.public_url: `public_url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:8: http.public_url: `public_url` is not supported by this version of ringback
+    config.yaml:23:33: http.token: `token` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:33: http.token: `token` is not supported by this version of ringback
+    config.yaml:23:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:25:18: tests[0].given.during: `during` is not supported by this version of ringback
+    config.yaml:24:18: tests[0].given.during: `during` is not supported by this version of ringback
       hint: remove it
     ");
 }
@@ -670,7 +669,7 @@ tests:
     config.yaml:2:39: accounts[0].timeout: `soon` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
     config.yaml:4:67: channels[0].rate: expected a number, found text
     config.yaml:4:73: channels[0].colour: unknown key
-      hint: the keys here are `concurrency`, `enabled`, `headers`, `locale`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
+      hint: the keys here are `concurrency`, `enabled`, `follow_up`, `headers`, `locale`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
     config.yaml:5:25: channels[1].type: unknown value `fax`; expected one of `email`, `slack`, `webhook`
     config.yaml:7:22: routes[0].when.account[0]: there is no account of this name
       hint: did you mean `main`?
