@@ -122,6 +122,7 @@ fn record() -> Result<Vec<u8>> {
         created_at: now,
         due_at: now,
         attempts: 0,
+        shared: None,
         digest_only: false,
         state: State::Pending,
         insisted: false,

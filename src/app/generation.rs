@@ -79,6 +79,7 @@ impl Parts {
                     pbx: Arc::clone(pbx),
                     store: Arc::clone(&core.store),
                     router: Arc::clone(router),
+                    follow_ups: Arc::clone(&plan.follow_ups),
                     clock: core.clock.clone(),
                     metrics: Arc::clone(&core.metrics),
                     health: Arc::clone(&core.health),

@@ -94,6 +94,7 @@ pub(super) fn delivery(uuid: &str, channel: &str) -> Delivery {
         created_at: at,
         due_at: at,
         attempts: 0,
+        shared: None,
         digest_only: false,
         state: State::Pending,
         insisted: false,

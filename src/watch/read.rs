@@ -241,8 +241,8 @@ impl Watcher {
     /// Open calls whose caller was reached later, or that another leg has answered, are settled.
     fn stage_reached(&self, walk: &mut Walk, records: &[Record], now: Timestamp) {
         for event in self.open.values() {
-            if let Some(by) = records.iter().find_map(|record| track::reached(event, record)) {
-                walk.staged.insert(event.id, track::close(event, by, now));
+            if let Some(reached) = records.iter().find_map(|record| track::reached(event, record, now)) {
+                walk.staged.insert(event.id, reached);
             }
         }
     }
