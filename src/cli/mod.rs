@@ -76,9 +76,9 @@ enum Command {
     Render {
         /// The channel
         channel: String,
-        /// Which event to render
+        /// Which event to render; also `digest`, `health.failing` and `health.recovered`
         #[arg(long, value_name = "TYPE", default_value = "call.missed")]
-        event: EventType,
+        event: messages::Sample,
     },
     /// The outbox: what is sent, waits, or was given up, while the daemon runs and when it does not
     #[command(subcommand)]
@@ -175,7 +175,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
             if *online { block_on(online::ask(&config)) } else { Ok(()) }
         }
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
-        Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
+        Command::Render { channel, event } => messages::render(&load(args)?, channel, event),
         Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
         Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
         Command::Store(command) => block_on(store::store(&load(args)?, command)),
