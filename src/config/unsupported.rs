@@ -12,10 +12,9 @@ enum Off {
     Empty,
 }
 
-const KEYS: [(&str, &str, Off); 25] = [
+const KEYS: &[(&str, &str, Off)] = &[
     ("", "callback", Off::Null),
     ("", "push", Off::Null),
-    ("", "schedules", Off::Null),
     ("", "summaries", Off::Empty),
     ("accounts[]", "names", Off::Empty),
     ("channels[]", "bot_token", Off::Empty),
@@ -29,15 +28,8 @@ const KEYS: [(&str, &str, Off); 25] = [
     ("routes[]", "escalate", Off::Empty),
     ("routes[]", "group", Off::Empty),
     ("routes[]", "hold", Off::Empty),
-    ("routes[].when", "during", Off::Null),
-    ("routes[].when", "outside", Off::Null),
-    ("routes[].when", "withheld", Off::Null),
     ("store", "url", Off::Empty),
     ("store", "url_file", Off::Empty),
-    ("tests[].given", "at", Off::Null),
-    ("tests[].given", "during", Off::Null),
-    ("tests[].given", "outside", Off::Null),
-    ("tests[].given", "withheld", Off::Null),
 ];
 
 const VALUES: [(&str, &[&str]); 3] = [

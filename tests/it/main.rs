@@ -20,6 +20,7 @@ mod life;
 mod outbox_commands;
 mod power_cut;
 mod recordings;
+mod routes;
 mod secrets;
 mod store_trouble;
 mod tls;
