@@ -57,6 +57,8 @@ pub(crate) fn post() -> Result<()> {
 
 async fn post_all(posts: Posts) -> Result<()> {
     let config = Config {
+        body_template: None,
+        content_type: None,
         url: Secret::new(posts.url),
         method: ringback::channel::webhook::Method::Post,
         headers: std::collections::BTreeMap::new(),

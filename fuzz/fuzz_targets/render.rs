@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use ringback::event::{DeliveryId, Event, EventType};
 use ringback::message::{ChannelType, Locale, Mail, Message};
 use ringback::private::{Digits, PersonName, PhoneNumber, Secret};
-use ringback::render::{Facts, Recording, Renderer, samples};
+use ringback::render::{Facts, Look, Recording, Renderer, samples};
 use serde_json::Value;
 
 const URL: &str = "https://api.bulutsantralim.com/recording/R651f8a68?signature=a_b*c&expires=1795324109";

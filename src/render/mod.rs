@@ -161,7 +161,7 @@ impl Renderer {
             });
             problems.extend(failure);
         }
-        problems.extend(notice::samples(now).into_iter().find_map(|sample| {
+        problems.extend(samples::notices(now).into_iter().find_map(|sample| {
             let failure = self.notice(look, &sample).failure?;
             Some((failure, sample.event_type().to_owned()))
         }));

@@ -514,3 +514,51 @@ fn a_masked_message_still_says_who_and_keeps_extensions_ids_and_links() {
     let Message::Email(mail) = renderer.render(&masked, &facts).message else { panic!() };
     assert_eq!(mail.subject, "Cevapsız çağrı: 0312 *** ** 67 (08:07)", "a name that repeats the number is none");
 }
+
+/// The names in a value, of objects in it too.
+fn names(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                found.insert(name.clone());
+                names(value, found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| names(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_readme_names_every_variable_and_helper_of_the_templates() {
+    let readme = include_str!("../../README.md");
+    let event = samples::event(EventType::CallMissed, now());
+    let (mut facts, row) = (
+        facts(&event, EventType::CallMissed, link()),
+        InDigest { event: &event, event_type: EventType::CallMissed, settled: None },
+    );
+    facts.test = true;
+    let data = Data::new(&facts, 4000);
+    let folder = folder(&[("b.hbs", "{{json this}}")]);
+    let body = Body {
+        template: crate::body::BodyTemplate::File(folder.path().join("b.hbs")),
+        format: crate::body::BodyFormat::Json,
+    };
+    let renderer = renderer().with_bodies(vec![body.clone()]).unwrap();
+    let look = Look { body: Some(body), ..Look::new(ChannelType::Webhook, Locale::Tr) };
+    let everything = sent(renderer.render(&look, &facts).message).remove(0);
+    let of_a_digest = sent(renderer.digest(&look, &[row]).message).remove(0);
+    let mut found = BTreeSet::new();
+    names(&serde_json::to_value(Context::new(&data, &facts, Locale::Tr)).unwrap(), &mut found);
+    for text in [everything, of_a_digest] {
+        names(&serde_json::from_str(&text).unwrap(), &mut found);
+    }
+    assert!(found.len() > 40 && found.contains("link_text") && found.contains("span"), "{found:?}");
+    for name in found {
+        let shown = [format!("`{name}`"), format!("\"{name}\""), format!("`{{{{{name}")];
+        assert!(shown.iter().any(|form| readme.contains(form)), "README.md does not name the variable `{name}`");
+    }
+    for (helper, _) in helpers::all(&TimeZone::UTC, crate::body::BodyFormat::Text) {
+        assert!(readme.contains(&format!("{{{{{helper} ")), "README.md does not name the helper `{helper}`");
+    }
+}
