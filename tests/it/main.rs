@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod disk;
 mod example;
+mod follow_ups;
 mod harness;
 mod health;
 mod interop;
