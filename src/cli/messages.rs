@@ -40,7 +40,12 @@ pub(super) fn render(config: &Config, channel: &str, event_type: EventType) -> R
             let message = built.message(id, mail, now).map_err(Failure::Run)?;
             say(&String::from_utf8_lossy(&message.formatted()));
         }
-        Message::Slack(SlackMessage { post: body, .. }) | Message::Webhook(body) => {
+        Message::Slack(SlackMessage { post, .. }) => {
+            let ChannelKind::Slack(keys) = &channel.kind else { return Err(mismatch(channel)) };
+            let json = keys.payload(post).map_err(|failure| Failure::Run(failure.text))?;
+            say(&format!("{json:#}"));
+        }
+        Message::Webhook(body) => {
             let json: serde_json::Value =
                 serde_json::from_slice(body).map_err(|error| Failure::Run(format!("not JSON: {error}")))?;
             say(&format!("{json:#}"));

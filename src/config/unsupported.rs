@@ -14,16 +14,13 @@ enum Off {
     Text(&'static str),
 }
 
-const KEYS: [(&str, &str, Off); 28] = [
+const KEYS: [(&str, &str, Off); 25] = [
     ("", "callback", Off::Null),
     ("", "push", Off::Null),
     ("", "schedules", Off::Null),
     ("", "summaries", Off::Empty),
     ("accounts[]", "names", Off::Empty),
     ("channels[]", "body_template", Off::Empty),
-    ("channels[]", "bot_token", Off::Empty),
-    ("channels[]", "bot_token_file", Off::Empty),
-    ("channels[]", "channel", Off::Empty),
     ("channels[]", "content_type", Off::Text("application/json")),
     ("channels[]", "follow_up", Off::Empty),
     ("channels[]", "mask_numbers", Off::Empty),
