@@ -20,6 +20,7 @@ mod outbox_commands;
 mod power_cut;
 mod recordings;
 mod secrets;
+mod slack;
 mod store_trouble;
 mod tls;
 mod told;
