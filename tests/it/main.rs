@@ -19,6 +19,7 @@ mod life;
 mod outbox_commands;
 mod power_cut;
 mod recordings;
+mod routes;
 mod secrets;
 mod slack;
 mod store_trouble;

@@ -328,15 +328,17 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 
     let text = MINIMAL
         .replace("    api_key", "    names: true\n    api_key")
-        .replace("    type: email", "    type: email\n    follow_up: true\n    mask_numbers: true\n    recording: attach")
+        .replace(
+            "    type: email",
+            "    type: email\n    follow_up: true\n    mask_numbers: true\n    recording: attach",
+        )
         .replace(
             "notify: mail",
-            "notify: mail\n    when: {event: call.returned, outside: office, withheld: false}\n    hold: office\n    escalate: [{after: 15m}]",
+            "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
         );
-    let on = "schedules: {}\ncallback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
+    let on = "callback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
-              http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n\
-              tests: [{given: {during: office}, expect: mail}]\n";
+              http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
     insta::assert_snapshot!(told(&format!("{text}{on}")), @"
     config.yaml:3:5: accounts[0].names: `names` is not supported by this version of ringback
       hint: remove it
@@ -346,31 +348,23 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
       hint: remove it
     config.yaml:10:16: channels[0].recording: `attach` is not supported by this version of ringback
     config.yaml:16:19: routes[0].when.event: `call.returned` is not supported by this version of ringback
-    config.yaml:16:34: routes[0].when.outside: `outside` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:16:51: routes[0].when.withheld: `withheld` is not supported by this version of ringback
-      hint: remove it
     config.yaml:17:5: routes[0].hold: `hold` is not supported by this version of ringback
       hint: remove it
     config.yaml:18:5: routes[0].escalate: `escalate` is not supported by this version of ringback
       hint: remove it
-    config.yaml:19:1: schedules: `schedules` is not supported by this version of ringback
+    config.yaml:19:1: callback: `callback` is not supported by this version of ringback
       hint: remove it
-    config.yaml:20:1: callback: `callback` is not supported by this version of ringback
+    config.yaml:20:1: push: `push` is not supported by this version of ringback
       hint: remove it
-    config.yaml:21:1: push: `push` is not supported by this version of ringback
+    config.yaml:21:1: summaries: `summaries` is not supported by this version of ringback
       hint: remove it
-    config.yaml:22:1: summaries: `summaries` is not supported by this version of ringback
+    config.yaml:22:9: store.url: `url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:23:9: store.url: `url` is not supported by this version of ringback
+    config.yaml:23:8: http.public_url: `public_url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:8: http.public_url: `public_url` is not supported by this version of ringback
+    config.yaml:23:33: http.token: `token` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:33: http.token: `token` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:24:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:25:18: tests[0].given.during: `during` is not supported by this version of ringback
+    config.yaml:23:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
       hint: remove it
     ");
 }
@@ -749,4 +743,36 @@ fn whom_health_tells_must_be_there_and_the_heartbeat_keeps_its_url_secret() {
     config.yaml:12:70: health.notfy: unknown key
       hint: did you mean `notify`?
     ");
+}
+
+#[test]
+fn a_schedule_that_cannot_be_read_or_is_not_there_is_told_by_its_place() {
+    let text = MINIMAL.replace(
+        "notify: mail",
+        "notify: mail\n    continue: true\n    when: {during: offic}\n  - notify: mail\n    when: {outside: [nights, mornings]}\n    \
+         continue: true\n  - notify: mail",
+    );
+    let schedules = "schedules:\n  office: {days: [mon, monday], from: 9, holidays: de, excpt: []}\n  \
+                     nights: [{from: \"22:00\", to: \"7\"}, {except: [31.12.2026]}]\n  lunch: []\n";
+    insta::assert_snapshot!(told(&format!("{text}{schedules}tests: [{{given: {{at: tomorrow}}, expect: mail}}]\n")), @r#"
+    config.yaml:19:24: schedules.office[0].days[1]: unknown value `monday`; expected one of `fri`, `mon`, `sat`, `sun`, `thu`, `tue`, `wed`
+    config.yaml:19:39: schedules.office[0].from: expected text, found a number
+      hint: put it in quotes
+    config.yaml:19:52: schedules.office[0].holidays: unknown value `de`; expected one of `tr`
+    config.yaml:19:56: schedules.office[0].excpt: unknown key
+      hint: did you mean `except`?
+    config.yaml:20:32: schedules.nights[0].to: expected a time of day, "09:00"
+    config.yaml:20:48: schedules.nights[1].except[0]: expected a date, 2026-12-31
+    config.yaml:21:3: schedules.lunch: at least one span is required
+      hint: {from: "09:00", to: "18:00"}
+    config.yaml:22:22: tests[0].given.at: expected a date and a time
+      hint: 2026-11-23 08:07, by the wall clock of `timezone`
+    "#);
+    insta::assert_snapshot!(told(&text), @r#"
+    config.yaml:13:20: routes[0].when.during: there are no schedules
+      hint: name it under `schedules`: `office: {from: "09:00", to: "18:00"}`
+    config.yaml:15:12: routes[1].when.outside: there are no schedules
+      hint: name it under `schedules`: `office: {from: "09:00", to: "18:00"}`
+    "#);
+    insta::assert_snapshot!(told(&format!("{text}schedules: {{office: {{}}, nights: {{days: mon}}}}\n")), @"");
 }
