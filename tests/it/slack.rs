@@ -145,3 +145,30 @@ async fn a_bots_channel_is_rendered_and_tested_like_every_other() {
     let posts = office.slack.posts();
     assert!(posts.len() == 1 && posts[0].message["text"].as_str().unwrap().starts_with("DENEME: "), "{posts:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_whose_blocks_slack_refuses_costs_the_blocks_and_is_told_once() {
+    let office = with_bot(Office::on(Clock::system(), PbxOptions::default()), CHANNEL_ID);
+    let folder = office.folder.path();
+    let template = folder.join("templates/tr/slack/call.missed.json.hbs");
+    std::fs::create_dir_all(template.parent().unwrap()).unwrap();
+    let text = r#"{"text": "Arayan: {{mrkdwn who}}", "blocks": [{"type": "headline", "text": "{{who}}"}]}"#;
+    std::fs::write(template, text).unwrap();
+    let yaml = std::fs::read_to_string(folder.join("config.yaml")).unwrap();
+    configure(folder, &format!("templates: templates\n{yaml}"));
+    for n in 0..3 {
+        let mut call = SimCall::missed(format!("c{n}"), office.now(), Duration::from_secs(20));
+        call.caller_number = format!("0312123456{n}");
+        office.pbx.add_call(call);
+    }
+    let ended = ask(&office, &["once"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let posts = office.slack.posts();
+    assert_eq!((posts.len(), office.slack.total()), (3, 6));
+    assert!(posts.iter().all(|post| post.message["text"].is_string() && post.message.get("blocks").is_none()));
+    let told: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("Slack refused the blocks")).collect();
+    assert_eq!(told.len(), 1, "{}", ended.stderr);
+    for part in ["WARN", "dlv_", "invalid_blocks", "hint: "] {
+        assert!(told[0].contains(part), "{part}: {}", told[0]);
+    }
+}

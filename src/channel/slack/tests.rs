@@ -1,7 +1,6 @@
 //! What a bot does with messages and their follow-ups, and what Slack's words make of an attempt. What every channel must
 //! do is in `channel::contract`.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -184,6 +183,18 @@ async fn a_follow_up_whose_earlier_message_is_gone_stands_alone() {
 }
 
 #[tokio::test]
+async fn by_a_webhook_a_follow_up_is_a_second_message() {
+    let slack = workspace();
+    let webhook = webhook(&slack);
+    assert_eq!(send(&webhook, &message("missed"), None).await, (Outcome::Delivered, None));
+    // The channel had a bot when the first one was sent.
+    let earlier = Some("C1 17.1");
+    assert_eq!(send(&webhook, &follow_up("returned", "~missed~"), earlier).await, (Outcome::Delivered, None));
+    let texts: Vec<Value> = slack.received().iter().map(|got| got.json().unwrap()["text"].clone()).collect();
+    assert_eq!(texts, ["missed", "returned"]);
+}
+
+#[tokio::test]
 async fn a_follow_up_that_is_tried_again_replies_once() {
     let slack = workspace();
     let bot = bot(&slack);
@@ -247,40 +258,6 @@ async fn a_message_whose_blocks_are_refused_goes_out_as_its_text_once_more_and_n
             assert_eq!(slack.total(), 5, "there was nothing to leave out");
         }
     }
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn blocks_that_are_refused_are_told_once_with_what_to_do() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    let slack = workspace();
-    let bot = bot(&slack);
-    for _ in 0..3 {
-        slack.push_mode(word("invalid_blocks"), 1);
-        delivered(&bot, &message("missed"), None).await;
-    }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(log.matches("Slack refused the blocks").count(), 1, "{log}");
-    for part in [" WARN ", "invalid_blocks", "hint: ", "delivery=dlv_"] {
-        assert!(log.contains(part), "{part}: {log}");
-    }
-    assert!(!log.contains("missed"), "what was to be told is not logged");
 }
 
 #[tokio::test]
