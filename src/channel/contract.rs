@@ -110,7 +110,7 @@ fn channel(channel: ChannelType, host: &str, port: u16, timeout: Duration) -> (B
             (Box::new(email::Email::new(&config, 1, timeout).unwrap()), secrets, format!("{config:?}"))
         }
         ChannelType::Slack => {
-            let config = slack::Config { webhook_url: Secret::new(&url) };
+            let config = slack::Config { webhook_url: Some(Secret::new(&url)), ..slack::Config::default() };
             let made = slack::Slack::new(&config, client, timeout).unwrap();
             (Box::new(made), seen_as(&[TOKEN]), format!("{config:?}"))
         }
@@ -192,7 +192,7 @@ fn http_channels() -> impl Iterator<Item = ChannelType> {
 }
 
 /// `again(Kind)`, or dead, or delivered, for every status that contract section 4 names and some more.
-const STATUSES: [(u16, Option<FailureKind>, bool); 24] = [
+pub(super) const STATUSES: [(u16, Option<FailureKind>, bool); 24] = [
     (200, None, false),
     (201, None, false),
     (202, None, false),

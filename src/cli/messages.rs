@@ -110,7 +110,12 @@ fn print(
         }
         // In a shape that somebody else has chosen, every byte may matter.
         Message::Webhook(message) if settings.look.body.is_some() => say(&String::from_utf8_lossy(&message.body)),
-        Message::Slack(SlackMessage { post: body, .. }) | Message::Webhook(WebhookMessage { body, .. }) => {
+        Message::Slack(SlackMessage { post, .. }) => {
+            let ChannelKind::Slack(keys) = &channel.kind else { return Err(mismatch(channel)) };
+            let json = keys.payload(post).map_err(|failure| Failure::Run(failure.text))?;
+            say(&format!("{json:#}"));
+        }
+        Message::Webhook(WebhookMessage { body, .. }) => {
             let json: serde_json::Value =
                 serde_json::from_slice(body).map_err(|error| Failure::Run(format!("not JSON: {error}")))?;
             say(&format!("{json:#}"));

@@ -7,10 +7,11 @@ use tempfile::TempDir;
 
 use crate::binary::{LIMIT, configure, root, run, start};
 
-const SECRETS: [(&str, &str); 4] = [
+const SECRETS: [(&str, &str); 5] = [
     ("BULUTSANTRALIM_API_KEY", "K1"),
     ("SMTP_PASSWORD", "p"),
     ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/X0"),
+    ("SLACK_BOT_TOKEN", "xoxb-0"),
     ("CRM_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
 ];
 

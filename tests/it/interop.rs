@@ -1,5 +1,5 @@
 //! What leaves the process, judged by those who read it elsewhere: the Standard Webhooks libraries of Python and
-//! JavaScript, and Python's email package. `scripts/setup` installs them; without them the tests are skipped, and say so.
+//! JavaScript, Slack's own library for Python, and Python's email package. `scripts/setup` installs them; without them the tests are skipped, and say so.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::binary::root;
 use crate::harness::{Office, WEBHOOK_SECRET};
+use crate::slack::every_message;
 
 /// The secret that takes the place of [`WEBHOOK_SECRET`] while the receiver changes over.
 const NEW_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -123,4 +124,15 @@ async fn mails_are_read_by_python_without_a_defect() {
         assert!(!html.contains("<b>&amp;") && html.contains("0312 123 45 67"), "{html}");
         assert!(read["text"].as_str().unwrap().contains("0312 123 45 67"));
     }
+}
+
+#[test]
+fn slacks_own_library_finds_every_block_valid() {
+    let Some(checker) = referee("interop-venv", &python(), "check_slack.py") else { return };
+    let messages: Vec<Value> = every_message().iter().map(|json| serde_json::from_slice(&json.post).unwrap()).collect();
+    let blocks: usize = messages.iter().map(|message| message["blocks"].as_array().unwrap().len()).sum();
+    let (code, stdout, stderr) = ask(checker, json!(messages).to_string().as_bytes());
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(stdout.trim(), blocks.to_string());
+    assert!(blocks > 500, "the messages were made");
 }

@@ -23,6 +23,7 @@ mod power_cut;
 mod recordings;
 mod routes;
 mod secrets;
+mod slack;
 mod store_trouble;
 mod tls;
 mod told;

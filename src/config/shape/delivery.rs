@@ -142,7 +142,7 @@ fn yes() -> bool {
 pub enum ChannelKind {
     /// A mail by SMTP.
     Email(email::Config),
-    /// A Slack incoming webhook.
+    /// A Slack incoming webhook or bot.
     Slack(slack::Config),
     /// A signed HTTP request (Standard Webhooks).
     Webhook(webhook::Config),

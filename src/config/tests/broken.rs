@@ -208,8 +208,8 @@ tests:
     config.yaml:6:5: channels[0].from: is required, but missing
     config.yaml:6:5: channels[0].to: is required, but missing
     config.yaml:8:5: channels[0].smtp.host: is required, but missing
-    config.yaml:10:5: channels[1].webhook_url: is required, but missing
-      hint: or give the path of a file that holds it: `webhook_url_file`
+    config.yaml:10:5: channels[1].webhook_url: is required, but missing, and so is `bot_token`
+      hint: the URL of an incoming webhook, or else the token of a bot and the `channel` that it posts to; each may be in a file: `webhook_url_file`, `bot_token_file`
     config.yaml:12:5: channels[2].url: is required, but missing
       hint: or give the path of a file that holds it: `url_file`
     config.yaml:14:5: channels[3].type: is required, but missing
@@ -337,18 +337,46 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 }
 
 #[test]
-fn slack_by_token_is_refused_by_name() {
-    let text = "channels: [{name: mail, type: slack, bot_token: hunter2, channel: \"#x\"}]\n";
-    let (before, _) = MINIMAL.split_once("channels:").unwrap();
-    let (_, after) = MINIMAL.split_once("routes:").unwrap();
-    insta::assert_snapshot!(told(&format!("{before}{text}routes:{after}")), @"
-    config.yaml:4:12: channels[0].webhook_url: is required, but missing
-      hint: or give the path of a file that holds it: `webhook_url_file`
-    config.yaml:4:38: channels[0].bot_token: `bot_token` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:4:58: channels[0].channel: `channel` is not supported by this version of ringback
-      hint: remove it
-    ");
+fn slack_has_exactly_one_way() {
+    let text = "\
+accounts: {name: main, api_key: K}
+channels:
+  - {name: a, type: slack}
+  - {name: b, type: slack, webhook_url: \"https://hooks.slack.com/hunter2\", bot_token: hunter2, channel: C1}
+  - {name: c, type: slack, bot_token: hunter2}
+  - {name: d, type: slack, webhook_url: \"https://hooks.slack.com/hunter2\", channel: C1, api_url: \"https://x.example\"}
+  - {name: e, type: slack, bot_token: \"hunter2 \", channel: \"# x\", api_url: \"http://slack.com/api?hunter2\"}
+  - {name: f, type: slack, bot_token_file: /run/none, channel: C1}
+  - {name: g, type: slack, webhook_url_file: /run/none}
+  - {name: h, type: slack, bot_token: xoxb-1, channel: \"#sales\", api_url: \"https://slack-gov.com/api\"}
+  - {name: i, type: slack, bot_token: xoxe.xoxp-1, channel: C0123456789}
+  - {name: j, type: slack, webhook_url: \"https://hooks.slack.com/x\", bot_token: null, channel: null}
+routes: {notify: a}
+";
+    let told = told(text);
+    assert!(!told.contains("hunter2"), "{told}");
+    insta::assert_snapshot!(told, @r##"
+    config.yaml:3:5: channels[0].webhook_url: is required, but missing, and so is `bot_token`
+      hint: the URL of an incoming webhook, or else the token of a bot and the `channel` that it posts to; each may be in a file: `webhook_url_file`, `bot_token_file`
+    config.yaml:4:87: channels[1].bot_token: both `webhook_url` and `bot_token` are given
+      hint: remove `webhook_url` to post as a bot, or `bot_token` and `channel` to post by the webhook
+    config.yaml:5:5: channels[2].channel: is required with a `bot_token`
+      hint: its id (C0123456789) or its name, in quotes because of the sign: "#sales"
+    config.yaml:6:85: channels[3].channel: is for a `bot_token`, which is not given
+      hint: remove it, or post as a bot: a webhook posts to the channel that it was made for
+    config.yaml:6:98: channels[3].api_url: is for a `bot_token`, which is not given
+      hint: remove it, or post as a bot: a webhook posts to the channel that it was made for
+    config.yaml:7:39: channels[4].bot_token: is not a token
+      hint: the Bot User OAuth Token of the Slack app, which begins with `xoxb-`
+    config.yaml:7:60: channels[4].channel: is not the id or the name of a channel
+      hint: C0123456789, or "#sales"
+    config.yaml:7:76: channels[4].api_url: plain http is refused except to loopback
+      hint: the token would travel readable; use https
+    config.yaml:7:76: channels[4].api_url: must not hold a user, a query or a fragment
+      hint: the scheme, the host and perhaps a path: `https://slack.com/api`
+    config.yaml:8:44: channels[5].bot_token_file: `/run/none`: there is no such file
+    config.yaml:9:46: channels[6].webhook_url_file: `/run/none`: there is no such file
+    "##);
 }
 
 #[test]

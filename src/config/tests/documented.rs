@@ -43,10 +43,14 @@ channels:
   - name: sales-slack
     type: slack
     webhook_url: https://hooks.slack.com/services/T0/B0/x
-    bot_token: xoxb
-    channel: C1
+    bot_token: null
+    channel: null
     recording: link
     follow_up: true
+  - name: sales-bot
+    type: slack
+    bot_token: xoxb
+    channel: C1
   - name: crm
     type: webhook
     url: https://crm.example.com/hooks/calls
