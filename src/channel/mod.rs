@@ -35,7 +35,8 @@ pub struct Earlier<'a> {
     pub memo: Option<&'a str>,
 }
 
-/// A way out. One call is one attempt, and ends within the channel's timeout.
+/// A way out. One call is one attempt, and ends within the channel's timeout; with an attachment later, by
+/// [`email::upload_time`] and, when it is too big for its server, once more the timeout.
 #[async_trait]
 pub trait Channel: Send + Sync {
     /// Which type it is.

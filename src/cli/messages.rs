@@ -10,9 +10,12 @@ use crate::http;
 use crate::message::{Message, SlackMessage};
 use crate::outbox::Outcome;
 use crate::private::Secret;
-use crate::render::{Facts, Recording, samples};
+use crate::render::{Facts, File, Recording, samples};
 
 use super::{Failure, say};
+
+/// A recording of no length.
+const SILENCE: &[u8] = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\0\0\0";
 
 /// Prints what would be sent.
 pub(super) fn render(config: &Config, channel: &str, event_type: EventType) -> Result<(), Failure> {
@@ -21,24 +24,32 @@ pub(super) fn render(config: &Config, channel: &str, event_type: EventType) -> R
     let event = sample(config, event_type, now);
     let settings = app::lane_settings(config, channel);
     let recording = match channel.common.recording {
-        RecordingMode::Link if event.recording => Recording::Link {
+        RecordingMode::Link | RecordingMode::Attach if event.recording => Recording::Link {
             url: Secret::new("https://api.bulutsantralim.com/recording/R00000000-0000-4000-8000-000000000000"),
             expires_at: ahead(now, std::time::Duration::from_secs(3600)),
         },
         _ => Recording::None,
     };
     let facts = Facts { event: &event, event_type, recording, test: false };
-    let rendered = app::renderer(config)?.render(channel.kind.channel_type(), settings.locale, &facts);
+    let renderer = app::renderer(config)?;
+    let mut rendered = renderer.render(channel.kind.channel_type(), settings.locale, &facts);
+    if channel.common.recording == RecordingMode::Attach && event.recording {
+        let (content_type, bytes) = ("audio/wav".to_owned(), bytes::Bytes::from_static(SILENCE));
+        let file = File { stem: None, extension: "wav", content_type, bytes };
+        rendered = renderer.attach(rendered, settings.locale, &facts, file);
+    }
     if let Some(failure) = rendered.failure {
         return Err(Failure::Usage(failure));
     }
     match &rendered.message {
         Message::Email(mail) => {
             let ChannelKind::Email(keys) = &channel.kind else { return Err(mismatch(channel)) };
-            let built = email::Email::new(keys, 1, settings.timeout).map_err(Failure::Usage)?;
+            let built = email::Email::new(&settings.name, keys, 1, settings.timeout).map_err(Failure::Usage)?;
             let id = delivery_id(&event, event_type, channel);
-            let message = built.message(id, mail, now).map_err(Failure::Run)?;
-            say(&String::from_utf8_lossy(&message.formatted()));
+            let parcel = Parcel { id, message: &rendered.message, now, earlier: None };
+            let letter = built.letter(parcel, mail).map_err(Failure::Run)?;
+            let bytes: Vec<u8> = letter.chunks().flat_map(std::borrow::Cow::into_owned).collect();
+            say(&String::from_utf8_lossy(&bytes));
         }
         Message::Slack(SlackMessage { post: body, .. }) | Message::Webhook(body) => {
             let json: serde_json::Value =

@@ -12,7 +12,9 @@ use crate::config::RecordingMode;
 use crate::event::DeliveryId;
 use crate::message::Locale;
 use crate::outbox::{self, Claim, Failure, FailureKind, Outcome};
-use crate::render::{Digest, Facts, InDigest, Recording};
+use crate::pbx::Audio;
+use crate::recording::{Held, Link};
+use crate::render::{Digest, Facts, File, InDigest, Recording};
 
 /// A message waits this long for a recording URL after its own due time, then goes without.
 pub(super) const URL_PATIENCE: Duration = Duration::from_secs(60);
@@ -29,7 +31,7 @@ pub(super) struct Sender {
 impl Sender {
     /// Whether attempts ask for recordings, and so may mark voicemails as heard.
     pub(super) fn plays(&self) -> bool {
-        self.recording == RecordingMode::Link
+        self.recording != RecordingMode::None
     }
 
     /// Tries once. The channel bounds its own part; the wait for a link is bounded by [`URL_PATIENCE`].
@@ -39,20 +41,33 @@ impl Sender {
 
     async fn attempt(&self, claim: &mut Claim) -> Outcome {
         let context = &self.context;
-        let recording = match self.recording {
-            RecordingMode::Link if claim.event.recording => {
-                let now = context.clock.moment();
-                let late = Duration::try_from(now.at.duration_since(claim.delivery.due_at)).unwrap_or_default();
-                let deadline = (now.tick + URL_PATIENCE).saturating_sub(late);
-                match context.recordings.link(&claim.event, deadline).await {
-                    Some(link) => Recording::Link { url: link.url, expires_at: link.expires_at },
-                    None => Recording::Elsewhere,
-                }
+        let link = if claim.event.recording && self.plays() {
+            let now = context.clock.moment();
+            let late = Duration::try_from(now.at.duration_since(claim.delivery.due_at)).unwrap_or_default();
+            let deadline = (now.tick + URL_PATIENCE).saturating_sub(late);
+            Some(context.recordings.link(&claim.event, deadline).await)
+        } else {
+            None
+        };
+        // In memory until the mail is sent.
+        let mut held = None;
+        let recording = match link {
+            None => Recording::None,
+            Some(None) => Recording::Elsewhere,
+            Some(Some(link)) => {
+                held = self.fetch(claim, &link).await;
+                let Link { url, expires_at } = link;
+                let attach = self.recording == RecordingMode::Attach;
+                if attach { Recording::LinkInstead { url, expires_at } } else { Recording::Link { url, expires_at } }
             }
-            RecordingMode::Link | RecordingMode::None => Recording::None,
         };
         let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false };
-        let rendered = context.renderer.render(self.channel.channel_type(), self.locale, &facts);
+        let mut rendered = context.renderer.render(self.channel.channel_type(), self.locale, &facts);
+        if let Some(Held { audio, .. }) = &held {
+            let Audio { content_type, extension, stem, bytes } = audio.clone();
+            let file = File { stem, extension, content_type, bytes };
+            rendered = context.renderer.attach(rendered, self.locale, &facts, file);
+        }
         if let Some(failure) = rendered.failure {
             context.metrics.degraded(&claim.delivery.channel);
             tracing::error!(
@@ -63,6 +78,16 @@ impl Sender {
         let id = claim.delivery.id;
         let parcel = Parcel { id, message: &rendered.message, now: context.clock.now(), earlier: None };
         self.channel.send(parcel, &mut claim.delivery.memo).await
+    }
+
+    /// The recording itself, where the channel attaches it. A mail that its server did not take in time is tried without
+    /// it from then on: a slow line would fail with it again and again.
+    async fn fetch(&self, claim: &Claim, link: &Link) -> Option<Held> {
+        let too_slow = claim.delivery.last_failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Timeout);
+        if self.recording != RecordingMode::Attach || too_slow {
+            return None;
+        }
+        self.context.recordings.audio(&claim.event, link).await
     }
 
     /// Makes the digest of as many of `claims` as one message holds, from the first on. A panic counts as a failure of

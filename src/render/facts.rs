@@ -41,6 +41,18 @@ pub enum Recording {
         /// When it dies.
         expires_at: Timestamp,
     },
+    /// By this link, since the mail could not bring the recording itself.
+    LinkInstead {
+        /// Minted for this attempt.
+        url: Secret,
+        /// When it dies.
+        expires_at: Timestamp,
+    },
+    /// The mail brings it, as a file of this name.
+    Attached {
+        /// Without folders.
+        name: String,
+    },
     /// There is audio but no link could be had in time: the text says where to listen instead.
     Elsewhere,
 }
@@ -213,7 +225,9 @@ fn present(text: Option<&str>, max: usize) -> Option<Cow<'_, str>> {
 
 /// A URL that is cut is dead, and one of another scheme does not belong into a link.
 fn link(recording: &Recording, max_url: usize) -> Option<RecordingData<'_>> {
-    let Recording::Link { url, expires_at } = recording else { return None };
+    let (Recording::Link { url, expires_at } | Recording::LinkInstead { url, expires_at }) = recording else {
+        return None;
+    };
     let url = url.expose();
     let web = url.starts_with("https://") || url.starts_with("http://");
     let plain = !url.contains(|c: char| c.is_control() || c.is_whitespace());
@@ -237,6 +251,10 @@ pub struct Context<'a> {
     pub extension: Option<String>,
     /// True when there is audio but no link to it: the message says where to listen.
     pub listen_elsewhere: bool,
+    /// The name of the file that the mail brings the recording in. Null when it brings none.
+    pub attachment: Option<String>,
+    /// True when the mail should have brought the recording and could not: then there is a link in its place.
+    pub not_attached: bool,
 }
 
 impl<'a> Context<'a> {
@@ -248,7 +266,13 @@ impl<'a> Context<'a> {
             locale,
             who: who(&data.caller, locale),
             extension: extension(&data.called),
-            listen_elsewhere: facts.recording != Recording::None && data.recording.is_none(),
+            listen_elsewhere: data.recording.is_none()
+                && !matches!(facts.recording, Recording::None | Recording::Attached { .. }),
+            attachment: match &facts.recording {
+                Recording::Attached { name } => Some(name.clone()),
+                _ => None,
+            },
+            not_attached: matches!(facts.recording, Recording::LinkInstead { .. }),
         }
     }
 }

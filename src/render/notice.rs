@@ -93,7 +93,7 @@ fn mail(title: &str, lines: &[String], locale: Locale, notice: &Notice) -> Mail 
         title = handlebars::html_escape(title),
     );
     let text = format!("{title}\n\n{}\n\n-- \nringback\n", lines.join("\n\n"));
-    Mail { subject: title.to_owned(), text, html, thread: notice.thread() }
+    Mail { subject: title.to_owned(), text, html, thread: notice.thread(), attachment: None }
 }
 
 /// All in plain text: nothing in it can become markup.

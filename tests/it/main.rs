@@ -1,6 +1,7 @@
 //! What contract.md promises, seen from the outside: one file for each promise.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
+mod attach;
 mod binary;
 mod bounds;
 mod broken;

@@ -276,7 +276,7 @@ http: {listen: 8380}
     config.yaml:18:42: channels[0].smtp.port: expected a whole number from 0 to 65535, found 70000
     config.yaml:18:59: channels[0].smtp.security: unknown value `ssl`; expected one of `none`, `starttls`, `tls`
     config.yaml:20:5: channels[0].to: expected text, found a section with keys
-    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `link`, `none`
+    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `attach`, `link`, `none`
     config.yaml:22:5: channels[1]: expected a section with keys, found text
       hint: write its keys below it, each with a colon and a space: `key: value`
     config.yaml:24:19: routes[0].when.queue: expected one item or a list of items, found a number
@@ -328,7 +328,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 
     let text = MINIMAL
         .replace("    api_key", "    names: true\n    api_key")
-        .replace("    type: email", "    type: email\n    follow_up: true\n    mask_numbers: true\n    recording: attach")
+        .replace("    type: email", "    type: email\n    follow_up: true\n    mask_numbers: true")
         .replace(
             "notify: mail",
             "notify: mail\n    when: {event: call.returned, outside: office, withheld: false}\n    hold: office\n    escalate: [{after: 15m}]",
@@ -344,11 +344,10 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
       hint: remove it
     config.yaml:9:5: channels[0].mask_numbers: `mask_numbers` is not supported by this version of ringback
       hint: remove it
-    config.yaml:10:16: channels[0].recording: `attach` is not supported by this version of ringback
-    config.yaml:16:19: routes[0].when.event: `call.returned` is not supported by this version of ringback
-    config.yaml:16:34: routes[0].when.outside: `outside` is not supported by this version of ringback
+    config.yaml:15:19: routes[0].when.event: `call.returned` is not supported by this version of ringback
+    config.yaml:15:34: routes[0].when.outside: `outside` is not supported by this version of ringback
       hint: remove it
-    config.yaml:16:51: routes[0].when.withheld: `withheld` is not supported by this version of ringback
+    config.yaml:15:51: routes[0].when.withheld: `withheld` is not supported by this version of ringback
       hint: remove it
     config.yaml:17:5: routes[0].hold: `hold` is not supported by this version of ringback
       hint: remove it
@@ -468,7 +467,7 @@ fn a_secret_variable_in_the_wrong_place_is_shown_as_it_is_written() {
     config.yaml:9:11: channels[0].rate: expected a number, found text
     config.yaml:15:11: timezone: there is no such time zone
       hint: an IANA name, such as Europe/Istanbul
-    config.yaml:16:15: store.keep: `${SMTP_PASSWORD}` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
+    config.yaml:15:15: store.keep: `${SMTP_PASSWORD}` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
     config.yaml:17:16: http.listen: expected an address and a port, or `off`
       hint: `127.0.0.1:8380` for this machine only, `0.0.0.0:8380` for all, or `off`
     ");
@@ -528,7 +527,7 @@ http: {listen: localhost}
     config.yaml:14:26: watch.voicemails.lookback: must be longer than `every`, which is 1m
     config.yaml:15:14: watch.first_run: must be at most 31d, found 40d
       hint: the PBX answers for at most 31 days at once
-    config.yaml:16:12: watch.max_age: must be longer than `grace` (3h) and `every` (1ms) of missed_calls together, found 1m
+    config.yaml:15:12: watch.max_age: must be longer than `grace` (3h) and `every` (1ms) of missed_calls together, found 1m
       hint: what is older goes into a digest, and a call waits for `grace` first: every call would
     config.yaml:18:12: delivery.timeout: must be at least 10ms, found 1ms
     config.yaml:19:16: delivery.concurrency: must be between 1 and 256, found 257
@@ -597,9 +596,9 @@ routes: {notify: hook}
     config.yaml:12:18: channels[0].retry.max: `initial` (5s) must not be longer than `max` (1s)
     config.yaml:12:34: channels[0].retry.multiplier: must be between 1 and 1000, found NaN
     config.yaml:15:10: channels[1].url: expected an absolute URL, `https://…`
-    config.yaml:16:14: channels[1].secret[0]: expected `whsec_` and the base64 of 24 to 64 bytes
+    config.yaml:15:14: channels[1].secret[0]: expected `whsec_` and the base64 of 24 to 64 bytes
       hint: make one: `echo whsec_$(openssl rand -base64 32)`
-    config.yaml:16:23: channels[1].secret[1]: expected `whsec_` and the base64 of 24 to 64 bytes
+    config.yaml:15:23: channels[1].secret[1]: expected `whsec_` and the base64 of 24 to 64 bytes
       hint: make one: `echo whsec_$(openssl rand -base64 32)`
     config.yaml:17:27: channels[1].headers.Webhook-Id: ringback sets this header itself
       hint: remove it

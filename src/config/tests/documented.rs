@@ -102,7 +102,6 @@ fn every_documented_key_is_taken_or_refused_as_not_supported() {
     let refused: BTreeSet<&str> = problems.iter().filter_map(|problem| problem.message.split('`').nth(1)).collect();
     insta::assert_snapshot!(refused.into_iter().collect::<Vec<_>>().join("\n"), @"
     at
-    attach
     body_template
     bot_token
     call.returned
