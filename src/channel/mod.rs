@@ -43,7 +43,8 @@ pub trait Channel: Send + Sync {
     fn channel_type(&self) -> ChannelType;
 
     /// Tries once. `memo` is the channel's own note of this delivery: what it left there at an earlier attempt, and what
-    /// it leaves for the next one, or for a message that follows this one. At most [`Delivery::MAX_MEMO`] bytes.
+    /// it leaves for the next one, or for a message that follows this one. At most [`Delivery::MAX_MEMO`] bytes;
+    /// lines after the first are shown to the operator.
     ///
     /// [`Delivery::MAX_MEMO`]: crate::outbox::Delivery::MAX_MEMO
     async fn send(&self, parcel: Parcel<'_>, memo: &mut Option<String>) -> Outcome;

@@ -97,6 +97,8 @@ pub struct DeliveryView {
     pub caller: Party,
     /// The last failure.
     pub reason: Option<Reason>,
+    /// What else its channel says of it: whom a mail did not reach. Lines.
+    pub note: Option<String>,
     /// The rule that decided it: its position in `routes`, from 0.
     pub rule: usize,
 }
@@ -211,6 +213,8 @@ impl DeliveryView {
                 .last_failure
                 .as_ref()
                 .map(|failure| Reason { kind: failure.kind.as_str().to_owned(), text: mask.apply(&failure.text) }),
+            // The first line of a memo is for the channel.
+            note: row.memo.as_deref().and_then(|memo| memo.split_once('\n')).map(|(_, words)| mask.apply(words)),
             rule: row.rule,
         }
     }

@@ -60,6 +60,7 @@ pub enum Recording {
 /// Limits in characters. They keep the webhook body under 20 kB and a subject on one screen.
 const MAX_NAME: usize = 100;
 const MAX_NUMBER: usize = 64;
+const BRIEF_NAME: usize = 24;
 const MAX_TEXT: usize = 200;
 
 /// The event in the words of the webhook body: its `data`, and variables of the templates.
@@ -247,6 +248,8 @@ pub struct Context<'a> {
     pub locale: Locale,
     /// The caller in a few words, never empty: `Mehmet Yılmaz 0312 123 45 67`, `0312 123 45 67`, `Gizli numara`.
     pub who: String,
+    /// The same with a name of at most 24 characters, so that the number after it is seen in a list of mails.
+    pub brief: String,
     /// The extension with its name: `1002 (Dahili 1)`, or what is known of it. May be null.
     pub extension: Option<String>,
     /// True when there is audio but no link to it: the message says where to listen.
@@ -265,6 +268,7 @@ impl<'a> Context<'a> {
             event_type: facts.event_type,
             locale,
             who: who(&data.caller, locale),
+            brief: brief(&data.caller, locale),
             extension: extension(&data.called),
             listen_elsewhere: data.recording.is_none()
                 && !matches!(facts.recording, Recording::None | Recording::Attached { .. }),
@@ -283,6 +287,12 @@ pub(super) fn extension(called: &CalledData<'_>) -> Option<String> {
         (Some(extension), Some(name)) if extension != name => Some(format!("{extension} ({name})")),
         (one, other) => one.as_deref().or(other.as_deref()).map(str::to_owned),
     }
+}
+
+/// As [`who`], with a name that leaves room for the number.
+fn brief(caller: &CallerData<'_>, locale: Locale) -> String {
+    let name = caller.name.as_deref().map(|name| Cow::Owned(clean(name, BRIEF_NAME).into_owned()));
+    who(&CallerData { name, ..caller.clone() }, locale)
 }
 
 /// The caller in one line.

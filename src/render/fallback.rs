@@ -22,7 +22,7 @@ pub(super) fn mail(context: &Context<'_>, timezone: &TimeZone, thread: String) -
     lines.extend(context.attachment.clone());
     let text = lines.join("\n") + "\n";
     let html = format!(
-        "<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body><pre style=\"white-space:pre-wrap;\">{}</pre></body></html>\n",
+        "<!doctype html>\n<html><head><meta charset=\"utf-8\"><meta name=\"color-scheme\" content=\"light dark\"></head><body><pre style=\"white-space:pre-wrap;\">{}</pre></body></html>\n",
         handlebars::html_escape(&text)
     );
     Mail { subject, text, html, thread, attachment: None }

@@ -17,6 +17,7 @@ mod interop;
 mod lanes;
 mod layering;
 mod life;
+mod mails;
 mod outbox_commands;
 mod power_cut;
 mod recordings;
