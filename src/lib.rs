@@ -33,6 +33,7 @@ pub mod recording;
 pub mod render;
 pub mod retry;
 pub mod route;
+pub mod schedule;
 pub mod server;
 pub mod sim;
 pub mod store;

@@ -17,6 +17,7 @@ use crate::private::Secret;
 use crate::render::Renderer;
 use crate::retry;
 use crate::route::Router;
+use crate::schedule::Schedules;
 use crate::track::Rules;
 use crate::watch;
 
@@ -62,7 +63,7 @@ impl Plan {
             .and_then(|url| heartbeat::address(url).map_err(|problem| problems.push(problem)).ok());
         match renderer {
             Some(renderer) if problems.is_empty() => Ok(Self {
-                router: Arc::new(Router::new(enabled_routes(config))),
+                router: Arc::new(router(config)?),
                 renderer: Arc::new(renderer),
                 config: config.clone(),
                 pbxs,
@@ -89,9 +90,8 @@ impl Plan {
 /// # Errors
 /// Every template that cannot be used.
 pub fn renderer(config: &Config) -> Result<Renderer, StartError> {
-    let timezone = TimeZone::get(&config.timezone)
-        .map_err(|error| StartError::Config(format!("`timezone` cannot be used: {error}")))?;
-    Renderer::new(config.templates.as_deref(), timezone).map_err(|problems| StartError::Config(problems.join("\n")))
+    Renderer::new(config.templates.as_deref(), timezone(config)?)
+        .map_err(|problems| StartError::Config(problems.join("\n")))
 }
 
 /// The settings of a channel's lane: its own keys over `delivery`.
@@ -131,6 +131,22 @@ pub fn build_channel(
         }
     };
     built.map_err(|error| StartError::Config(format!("channel `{}`: {error}", channel.common.name)))
+}
+
+/// Who is told: the rules, without the channels that are switched off.
+///
+/// # Errors
+/// When a value that passed the configuration's checks cannot be used after all.
+pub(super) fn router(config: &Config) -> Result<Router, StartError> {
+    Ok(Router::new(enabled_routes(config), Schedules::new(&config.schedules, &timezone(config)?)))
+}
+
+/// The zone of times in messages and of schedules.
+///
+/// # Errors
+/// When a value that passed the configuration's checks cannot be used after all.
+pub fn timezone(config: &Config) -> Result<TimeZone, StartError> {
+    TimeZone::get(&config.timezone).map_err(|error| StartError::Config(format!("`timezone` cannot be used: {error}")))
 }
 
 /// The rules, without the channels that are switched off.

@@ -19,6 +19,7 @@ mod listing;
 mod messages;
 mod online;
 mod outbox;
+mod route;
 mod run;
 mod store;
 mod systemd;
@@ -80,6 +81,8 @@ enum Command {
         #[arg(long, value_name = "TYPE", default_value = "call.missed")]
         event: EventType,
     },
+    /// Print which channels an event reaches, and by which rule
+    Route(route::Options),
     /// The outbox: what is sent, waits, or was given up, while the daemon runs and when it does not
     #[command(subcommand)]
     Deliveries(outbox::DeliveriesCommand),
@@ -176,6 +179,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         }
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
         Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
+        Command::Route(options) => route::route(&load(args)?, options),
         Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
         Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
         Command::Store(command) => block_on(store::store(&load(args)?, command)),

@@ -16,6 +16,7 @@ use crate::units::format_duration;
 mod channels;
 mod health;
 mod routes;
+mod schedules;
 
 pub(crate) use routes::some_match_nothing;
 
@@ -38,6 +39,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     watch(&config.watch, findings);
     delivery(&config.delivery, findings);
     channels::check(config, findings);
+    schedules::check(config, findings);
     routes::check(config, findings);
     health::check(config, findings);
     if let Some(listen) = &config.http.listen
@@ -240,7 +242,7 @@ fn is_usable_name(name: &str) -> bool {
     name.chars().count() <= 64 && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
 }
 
-/// A name that must be one of `known`; `what` is `channel` or `account`.
+/// A name that must be one of `known`; `what` is `channel`, `account` or `schedule`.
 fn known_name(path: &str, what: &str, name: &str, known: &[&str], findings: &mut Findings<'_>) {
     // That there is none at all is told elsewhere.
     if known.is_empty() || known.contains(&name) {

@@ -14,10 +14,9 @@ enum Off {
     Text(&'static str),
 }
 
-const KEYS: [(&str, &str, Off); 28] = [
+const KEYS: [(&str, &str, Off); 20] = [
     ("", "callback", Off::Null),
     ("", "push", Off::Null),
-    ("", "schedules", Off::Null),
     ("", "summaries", Off::Empty),
     ("accounts[]", "names", Off::Empty),
     ("channels[]", "body_template", Off::Empty),
@@ -34,15 +33,8 @@ const KEYS: [(&str, &str, Off); 28] = [
     ("routes[]", "escalate", Off::Empty),
     ("routes[]", "group", Off::Empty),
     ("routes[]", "hold", Off::Empty),
-    ("routes[].when", "during", Off::Null),
-    ("routes[].when", "outside", Off::Null),
-    ("routes[].when", "withheld", Off::Null),
     ("store", "url", Off::Empty),
     ("store", "url_file", Off::Empty),
-    ("tests[].given", "at", Off::Null),
-    ("tests[].given", "during", Off::Null),
-    ("tests[].given", "outside", Off::Null),
-    ("tests[].given", "withheld", Off::Null),
 ];
 
 const VALUES: [(&str, &[&str]); 2] = [("routes[].when.event", &LATER_EVENTS), ("tests[].given.event", &LATER_EVENTS)];

@@ -361,8 +361,8 @@ mod tests {
         let json = serde_json::to_value(&view).unwrap();
         let null: Vec<&str> =
             json.as_object().unwrap().iter().filter(|(_, v)| v.is_null()).map(|(k, _)| &**k).collect();
-        assert_eq!(null, ["account", "due_at", "reason", "uuid"]);
-        assert_eq!(json.as_object().unwrap().len(), 16);
+        assert_eq!(null, ["account", "due_at", "note", "reason", "uuid"]);
+        assert_eq!(json.as_object().unwrap().len(), 17);
         assert_eq!(json["caller"], serde_json::json!({"number": null, "display": null, "name": null}));
         assert_eq!((&json["parked"], &json["state"]), (&false.into(), &"dead".into()));
         assert_eq!(serde_json::from_value::<DeliveryView>(json).unwrap(), view, "the command line reads it back");

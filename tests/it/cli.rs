@@ -51,7 +51,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 fn help_and_version_are_data() {
     let folder = TempDir::new().unwrap();
     let help = ok(folder.path(), &["--help"]);
-    for command in ["run", "once", "check", "send-test", "render", "deliveries", "events", "schema", "demo"] {
+    for command in ["run", "once", "check", "send-test", "render", "route", "deliveries", "events", "schema", "demo"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
     }
     assert_eq!(ok(folder.path(), &["--version"]), format!("ringback {}\n", env!("CARGO_PKG_VERSION")));
@@ -146,15 +146,6 @@ fn check_tries_templates_and_runs_the_tests_of_the_configuration() {
     assert!(ended.stderr.contains("call.missed.subject.txt"), "{}", ended.stderr);
     assert!(ended.stderr.contains("tests[1]: expected [mail]"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("tests[0]"), "{}", ended.stderr);
-}
-
-#[test]
-fn check_notes_that_some_events_reach_nobody() {
-    let folder = small();
-    assert!(!ok(folder.path(), &["check"]).contains("note: "));
-    configure(folder.path(), &SMALL.replace("{notify:", "{when: {queue: '1'}, notify:"));
-    let told = ok(folder.path(), &["check"]);
-    assert!(told.starts_with("note: routes: ") && told.contains("/config.yaml: ok"), "{told}");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod mails;
 mod outbox_commands;
 mod power_cut;
 mod recordings;
+mod routes;
 mod secrets;
 mod store_trouble;
 mod tls;

@@ -276,7 +276,7 @@ http: {listen: 8380}
     config.yaml:18:42: channels[0].smtp.port: expected a whole number from 0 to 65535, found 70000
     config.yaml:18:59: channels[0].smtp.security: unknown value `ssl`; expected one of `none`, `starttls`, `tls`
     config.yaml:20:5: channels[0].to: expected text, found a section with keys
-    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `attach`, `link`, `none`
+    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `link`, `none`
     config.yaml:22:5: channels[1]: expected a section with keys, found text
       hint: write its keys below it, each with a colon and a space: `key: value`
     config.yaml:24:19: routes[0].when.queue: expected one item or a list of items, found a number
@@ -328,15 +328,17 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 
     let text = MINIMAL
         .replace("    api_key", "    names: true\n    api_key")
-        .replace("    type: email", "    type: email\n    follow_up: true\n    mask_numbers: true")
+        .replace(
+            "    type: email",
+            "    type: email\n    follow_up: true\n    mask_numbers: true\n    recording: attach",
+        )
         .replace(
             "notify: mail",
-            "notify: mail\n    when: {event: call.returned, outside: office, withheld: false}\n    hold: office\n    escalate: [{after: 15m}]",
+            "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
         );
-    let on = "schedules: {}\ncallback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
+    let on = "callback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
-              http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n\
-              tests: [{given: {during: office}, expect: mail}]\n";
+              http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
     insta::assert_snapshot!(told(&format!("{text}{on}")), @"
     config.yaml:3:5: accounts[0].names: `names` is not supported by this version of ringback
       hint: remove it
@@ -344,32 +346,25 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
       hint: remove it
     config.yaml:9:5: channels[0].mask_numbers: `mask_numbers` is not supported by this version of ringback
       hint: remove it
-    config.yaml:15:19: routes[0].when.event: `call.returned` is not supported by this version of ringback
-    config.yaml:15:34: routes[0].when.outside: `outside` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:15:51: routes[0].when.withheld: `withheld` is not supported by this version of ringback
-      hint: remove it
+    config.yaml:10:16: channels[0].recording: `attach` is not supported by this version of ringback
+    config.yaml:16:19: routes[0].when.event: `call.returned` is not supported by this version of ringback
     config.yaml:17:5: routes[0].hold: `hold` is not supported by this version of ringback
       hint: remove it
     config.yaml:18:5: routes[0].escalate: `escalate` is not supported by this version of ringback
       hint: remove it
-    config.yaml:19:1: schedules: `schedules` is not supported by this version of ringback
+    config.yaml:19:1: callback: `callback` is not supported by this version of ringback
       hint: remove it
-    config.yaml:20:1: callback: `callback` is not supported by this version of ringback
+    config.yaml:20:1: push: `push` is not supported by this version of ringback
       hint: remove it
-    config.yaml:21:1: push: `push` is not supported by this version of ringback
+    config.yaml:21:1: summaries: `summaries` is not supported by this version of ringback
       hint: remove it
-    config.yaml:22:1: summaries: `summaries` is not supported by this version of ringback
+    config.yaml:22:9: store.url: `url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:23:9: store.url: `url` is not supported by this version of ringback
+    config.yaml:23:8: http.public_url: `public_url` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:8: http.public_url: `public_url` is not supported by this version of ringback
+    config.yaml:23:33: http.token: `token` is not supported by this version of ringback
       hint: remove it
-    config.yaml:24:33: http.token: `token` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:24:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:25:18: tests[0].given.during: `during` is not supported by this version of ringback
+    config.yaml:23:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
       hint: remove it
     ");
 }
@@ -467,7 +462,7 @@ fn a_secret_variable_in_the_wrong_place_is_shown_as_it_is_written() {
     config.yaml:9:11: channels[0].rate: expected a number, found text
     config.yaml:15:11: timezone: there is no such time zone
       hint: an IANA name, such as Europe/Istanbul
-    config.yaml:15:15: store.keep: `${SMTP_PASSWORD}` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
+    config.yaml:16:15: store.keep: `${SMTP_PASSWORD}` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
     config.yaml:17:16: http.listen: expected an address and a port, or `off`
       hint: `127.0.0.1:8380` for this machine only, `0.0.0.0:8380` for all, or `off`
     ");
@@ -527,7 +522,7 @@ http: {listen: localhost}
     config.yaml:14:26: watch.voicemails.lookback: must be longer than `every`, which is 1m
     config.yaml:15:14: watch.first_run: must be at most 31d, found 40d
       hint: the PBX answers for at most 31 days at once
-    config.yaml:15:12: watch.max_age: must be longer than `grace` (3h) and `every` (1ms) of missed_calls together, found 1m
+    config.yaml:16:12: watch.max_age: must be longer than `grace` (3h) and `every` (1ms) of missed_calls together, found 1m
       hint: what is older goes into a digest, and a call waits for `grace` first: every call would
     config.yaml:18:12: delivery.timeout: must be at least 10ms, found 1ms
     config.yaml:19:16: delivery.concurrency: must be between 1 and 256, found 257
@@ -596,9 +591,9 @@ routes: {notify: hook}
     config.yaml:12:18: channels[0].retry.max: `initial` (5s) must not be longer than `max` (1s)
     config.yaml:12:34: channels[0].retry.multiplier: must be between 1 and 1000, found NaN
     config.yaml:15:10: channels[1].url: expected an absolute URL, `https://…`
-    config.yaml:15:14: channels[1].secret[0]: expected `whsec_` and the base64 of 24 to 64 bytes
+    config.yaml:16:14: channels[1].secret[0]: expected `whsec_` and the base64 of 24 to 64 bytes
       hint: make one: `echo whsec_$(openssl rand -base64 32)`
-    config.yaml:15:23: channels[1].secret[1]: expected `whsec_` and the base64 of 24 to 64 bytes
+    config.yaml:16:23: channels[1].secret[1]: expected `whsec_` and the base64 of 24 to 64 bytes
       hint: make one: `echo whsec_$(openssl rand -base64 32)`
     config.yaml:17:27: channels[1].headers.Webhook-Id: ringback sets this header itself
       hint: remove it
@@ -720,4 +715,36 @@ fn whom_health_tells_must_be_there_and_the_heartbeat_keeps_its_url_secret() {
     config.yaml:12:70: health.notfy: unknown key
       hint: did you mean `notify`?
     ");
+}
+
+#[test]
+fn a_schedule_that_cannot_be_read_or_is_not_there_is_told_by_its_place() {
+    let text = MINIMAL.replace(
+        "notify: mail",
+        "notify: mail\n    continue: true\n    when: {during: offic}\n  - notify: mail\n    when: {outside: [nights, mornings]}\n    \
+         continue: true\n  - notify: mail",
+    );
+    let schedules = "schedules:\n  office: {days: [mon, monday], from: 9, holidays: de, excpt: []}\n  \
+                     nights: [{from: \"22:00\", to: \"7\"}, {except: [31.12.2026]}]\n  lunch: []\n";
+    insta::assert_snapshot!(told(&format!("{text}{schedules}tests: [{{given: {{at: tomorrow}}, expect: mail}}]\n")), @r#"
+    config.yaml:19:24: schedules.office[0].days[1]: unknown value `monday`; expected one of `fri`, `mon`, `sat`, `sun`, `thu`, `tue`, `wed`
+    config.yaml:19:39: schedules.office[0].from: expected text, found a number
+      hint: put it in quotes
+    config.yaml:19:52: schedules.office[0].holidays: unknown value `de`; expected one of `tr`
+    config.yaml:19:56: schedules.office[0].excpt: unknown key
+      hint: did you mean `except`?
+    config.yaml:20:32: schedules.nights[0].to: expected a time of day, "09:00"
+    config.yaml:20:48: schedules.nights[1].except[0]: expected a date, 2026-12-31
+    config.yaml:21:3: schedules.lunch: at least one span is required
+      hint: {from: "09:00", to: "18:00"}
+    config.yaml:22:22: tests[0].given.at: expected a date and a time
+      hint: 2026-11-23 08:07, by the wall clock of `timezone`
+    "#);
+    insta::assert_snapshot!(told(&text), @r#"
+    config.yaml:13:20: routes[0].when.during: there are no schedules
+      hint: name it under `schedules`: `office: {from: "09:00", to: "18:00"}`
+    config.yaml:15:12: routes[1].when.outside: there are no schedules
+      hint: name it under `schedules`: `office: {from: "09:00", to: "18:00"}`
+    "#);
+    insta::assert_snapshot!(told(&format!("{text}schedules: {{office: {{}}, nights: {{days: mon}}}}\n")), @"");
 }
