@@ -23,11 +23,10 @@ use crate::clock::Clock;
 use crate::config::RecordingMode;
 use crate::event::DeliveryId;
 use crate::health::Health;
-use crate::message::Locale;
 use crate::metrics::{ChannelMetrics, Metrics};
 use crate::outbox::{self, Claim, Outcome, Settled};
 use crate::recording::Recordings;
-use crate::render::Renderer;
+use crate::render::{Look, Renderer};
 use crate::retry;
 use crate::store::{Store, StoreError};
 
@@ -70,8 +69,8 @@ pub struct Context {
 pub struct Settings {
     /// The channel's name.
     pub name: String,
-    /// Language of its messages.
-    pub locale: Locale,
+    /// How its messages look.
+    pub look: Look,
     /// How they bring the recording.
     pub recording: RecordingMode,
     /// When a failed attempt is repeated.
@@ -143,7 +142,7 @@ impl Lane {
         let metrics = context.metrics.expect_channel(&settings.name);
         let pace = Pace::new(settings.concurrency, settings.rate);
         let sender =
-            Sender { channel, context: context.clone(), locale: settings.locale, recording: settings.recording };
+            Sender { channel, context: context.clone(), look: settings.look.clone(), recording: settings.recording };
         Self { settings, sender, context, metrics, pace, recovered: false, flooded: false }
     }
 

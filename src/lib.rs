@@ -11,6 +11,7 @@
 //! daemon never reaches it.
 
 pub mod app;
+pub mod body;
 pub mod channel;
 pub mod cli;
 pub mod clock;

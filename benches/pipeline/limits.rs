@@ -61,11 +61,13 @@ async fn post_all(posts: Posts) -> Result<()> {
         method: ringback::channel::webhook::Method::Post,
         headers: std::collections::BTreeMap::new(),
         secret: vec![Secret::new(posts.secret)],
+        body_template: None,
+        content_type: None,
     };
     let client = ringback::http::client(posts.concurrency)?;
     let webhook = Webhook::new(&config, client, Duration::from_secs(15)).map_err(anyhow::Error::msg)?;
     let (webhook, clock, next) = (Arc::new(webhook), Clock::system(), Arc::new(AtomicUsize::new(0)));
-    let message = Arc::new(Message::Webhook(Bytes::from(posts.body)));
+    let message = Arc::new(Message::Webhook(Bytes::from(posts.body).into()));
     let mut hands = tokio::task::JoinSet::new();
     for _ in 0..posts.concurrency {
         let (webhook, clock, next) = (Arc::clone(&webhook), clock.clone(), Arc::clone(&next));

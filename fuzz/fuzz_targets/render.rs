@@ -108,7 +108,7 @@ fn known(locale: Locale, event_type: EventType) -> BTreeSet<String> {
         event.called.number = event.caller.number.clone();
         let facts = Facts { event: &event, event_type, recording: url, test: true };
         let Message::Email(mail) =
-            RENDERER.with(|renderer| renderer.render(ChannelType::Email, locale, &facts)).message
+            RENDERER.with(|renderer| renderer.render(&Look::new(ChannelType::Email, locale), &facts)).message
         else {
             panic!("not a mail");
         };
@@ -252,7 +252,7 @@ fuzz_target!(|data: &[u8]| {
         (false, None) => Recording::Elsewhere,
     };
     let facts = Facts { event: &event, event_type, recording, test: what > 127 };
-    let rendered = RENDERER.with(|renderer| renderer.render(channel, locale, &facts));
+    let rendered = RENDERER.with(|renderer| renderer.render(&Look::new(channel, locale), &facts));
     assert_eq!(rendered.failure, None, "a built-in template failed");
     match &rendered.message {
         Message::Email(made) => {
@@ -260,6 +260,6 @@ fuzz_target!(|data: &[u8]| {
             headers(made);
         }
         Message::Slack(json) => slack(&json.post),
-        Message::Webhook(json) => webhook(json),
+        Message::Webhook(message) => webhook(message.body),
     }
 });

@@ -120,6 +120,8 @@ fn channel(channel: ChannelType, host: &str, port: u16, timeout: Duration) -> (B
                 method: webhook::Method::Post,
                 headers: [("Authorization".to_owned(), Secret::new(HEADER))].into(),
                 secret: vec![Secret::new(SIGNING)],
+                body_template: None,
+                content_type: None,
             };
             let made = webhook::Webhook::new(&config, client, timeout).unwrap();
             (Box::new(made), seen_as(&[TOKEN, HEADER, SIGNING]), format!("{config:?}"))
@@ -154,7 +156,7 @@ fn message(channel: ChannelType) -> Message {
             attachment: None,
         }),
         ChannelType::Slack => Message::Slack(Bytes::from_static(b"{\"text\":\"0532 111 22 33\"}").into()),
-        ChannelType::Webhook => Message::Webhook(Bytes::from_static(b"{\"type\":\"call.missed\"}")),
+        ChannelType::Webhook => Message::Webhook(Bytes::from_static(b"{\"type\":\"call.missed\"}").into()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::config::{Channel, ChannelKind, Config, RecordingMode};
 use crate::cursor::ahead;
 use crate::event::{DeliveryId, Event, EventType};
 use crate::http;
-use crate::message::{Message, SlackMessage};
+use crate::message::{Message, SlackMessage, WebhookMessage};
 use crate::outbox::Outcome;
 use crate::private::Secret;
 use crate::render::{Facts, File, Recording, samples};
@@ -32,11 +32,11 @@ pub(super) fn render(config: &Config, channel: &str, event_type: EventType) -> R
     };
     let facts = Facts { event: &event, event_type, recording, test: false };
     let renderer = app::renderer(config)?;
-    let mut rendered = renderer.render(channel.kind.channel_type(), settings.locale, &facts);
+    let mut rendered = renderer.render(&settings.look, &facts);
     if channel.common.recording == RecordingMode::Attach && event.recording {
         let (content_type, bytes) = ("audio/wav".to_owned(), bytes::Bytes::from_static(SILENCE));
         let file = File { stem: None, extension: "wav", content_type, bytes };
-        rendered = renderer.attach(rendered, settings.locale, &facts, file);
+        rendered = renderer.attach(rendered, &settings.look, &facts, file);
     }
     if let Some(failure) = rendered.failure {
         return Err(Failure::Usage(failure));
@@ -51,7 +51,9 @@ pub(super) fn render(config: &Config, channel: &str, event_type: EventType) -> R
             let bytes: Vec<u8> = letter.chunks().flat_map(std::borrow::Cow::into_owned).collect();
             say(&String::from_utf8_lossy(&bytes));
         }
-        Message::Slack(SlackMessage { post: body, .. }) | Message::Webhook(body) => {
+        // In a shape that somebody else has chosen, every byte may matter.
+        Message::Webhook(message) if settings.look.body.is_some() => say(&String::from_utf8_lossy(&message.body)),
+        Message::Slack(SlackMessage { post: body, .. }) | Message::Webhook(WebhookMessage { body, .. }) => {
             let json: serde_json::Value =
                 serde_json::from_slice(body).map_err(|error| Failure::Run(format!("not JSON: {error}")))?;
             say(&format!("{json:#}"));
@@ -78,7 +80,7 @@ pub(super) async fn send_test(config: &Config, channels: &[String], event_type: 
         // Another id each time: receivers that drop what they have seen must show every test.
         event.uuid = format!("test-{}", now.as_nanosecond());
         let facts = Facts { event: &event, event_type, recording: Recording::None, test: true };
-        let rendered = renderer.render(built.channel_type(), settings.locale, &facts);
+        let rendered = renderer.render(&settings.look, &facts);
         let id = delivery_id(&event, event_type, channel);
         let outcome = built.send(Parcel { id, message: &rendered.message, now, earlier: None }, &mut None).await;
         let name = &channel.common.name;

@@ -10,11 +10,10 @@ use super::Context;
 use crate::channel::{Channel, Parcel};
 use crate::config::RecordingMode;
 use crate::event::DeliveryId;
-use crate::message::Locale;
 use crate::outbox::{self, Claim, Failure, FailureKind, Outcome};
 use crate::pbx::Audio;
 use crate::recording::{Held, Link};
-use crate::render::{Digest, Facts, File, InDigest, Recording};
+use crate::render::{Digest, Facts, File, InDigest, Look, Recording};
 
 /// A message waits this long for a recording URL after its own due time, then goes without.
 pub(super) const URL_PATIENCE: Duration = Duration::from_secs(60);
@@ -24,7 +23,7 @@ pub(super) const URL_PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Sender {
     pub channel: Arc<dyn Channel>,
     pub context: Context,
-    pub locale: Locale,
+    pub look: Look,
     pub recording: RecordingMode,
 }
 
@@ -62,18 +61,14 @@ impl Sender {
             }
         };
         let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false };
-        let mut rendered = context.renderer.render(self.channel.channel_type(), self.locale, &facts);
+        let mut rendered = context.renderer.render(&self.look, &facts);
         if let Some(Held { audio, .. }) = &held {
             let Audio { content_type, extension, stem, bytes } = audio.clone();
             let file = File { stem, extension, content_type, bytes };
-            rendered = context.renderer.attach(rendered, self.locale, &facts, file);
+            rendered = context.renderer.attach(rendered, &self.look, &facts, file);
         }
-        if let Some(failure) = rendered.failure {
-            context.metrics.degraded(&claim.delivery.channel);
-            tracing::error!(
-                delivery = %claim.delivery.id, channel = claim.delivery.channel, failure,
-                "the template failed: the message goes out as plain text"
-            );
+        if let Some(failure) = &rendered.failure {
+            self.degraded(&claim.delivery.channel, failure);
         }
         let id = claim.delivery.id;
         let parcel = Parcel { id, message: &rendered.message, now: context.clock.now(), earlier: None };
@@ -99,15 +94,27 @@ impl Sender {
                 .iter()
                 .map(|claim| InDigest { event: &claim.event, event_type: claim.delivery.event, settled: of(claim) })
                 .collect();
-            self.context.renderer.digest(self.channel.channel_type(), self.locale, &rows)
+            self.context.renderer.digest(&self.look, &rows)
         };
         let digest = catch_unwind(AssertUnwindSafe(make)).map_err(|_| panicked())?;
         if let (Some(failure), Some(first)) = (&digest.failure, claims.first()) {
-            let channel = &first.delivery.channel;
-            self.context.metrics.degraded(channel);
-            tracing::error!(channel, failure, "the template failed: the digest goes out as plain text");
+            self.degraded(&first.delivery.channel, failure);
         }
         Ok(digest)
+    }
+
+    /// Counts a message that its template has not made. The first of each place in a template is logged: a busy day must
+    /// not fill the log with one mistake.
+    fn degraded(&self, channel: &str, failure: &str) {
+        self.context.metrics.degraded(channel);
+        if self.context.renderer.is_news(failure) {
+            tracing::error!(
+                channel,
+                failure,
+                "the template failed: its messages go out in a built-in plain form until it is mended; \
+                 hint: `ringback check` tries it with samples"
+            );
+        }
     }
 
     /// Sends a digest once.

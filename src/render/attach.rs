@@ -4,9 +4,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Facts, Recording, Rendered, Renderer};
+use super::{Facts, Look, Recording, Rendered, Renderer};
 use crate::event::Kind;
-use crate::message::{Attachment, ChannelType, Locale, Message};
+use crate::message::{Attachment, Locale, Message};
 
 /// A recording that was fetched.
 #[derive(Debug, Clone)]
@@ -24,13 +24,15 @@ pub struct File {
 impl Renderer {
     /// The mail that brings `file`. What was rendered without it, with a link, goes along for a server to which the mail
     /// is too big.
-    pub fn attach(&self, rendered: Rendered, locale: Locale, facts: &Facts<'_>, file: File) -> Rendered {
+    pub fn attach(&self, rendered: Rendered, look: &Look, facts: &Facts<'_>, file: File) -> Rendered {
         let Rendered { message: Message::Email(instead), failure } = rendered else { return rendered };
         let File { stem, extension, content_type, bytes } = file;
-        let stem = stem.unwrap_or_else(|| self.stem(locale, facts.event.kind, facts.event.started_at));
+        // The PBX may name a file after the caller's number.
+        let stem = stem.filter(|_| !look.mask_numbers);
+        let stem = stem.unwrap_or_else(|| self.stem(look.locale, facts.event.kind, facts.event.started_at));
         let name = format!("{stem}.{extension}");
         let facts = Facts { recording: Recording::Attached { name: name.clone() }, ..facts.clone() };
-        match self.render(ChannelType::Email, locale, &facts).message {
+        match self.render(look, &facts).message {
             Message::Email(mut mail) => {
                 mail.attachment = Some(Box::new(Attachment { name, content_type, bytes, instead }));
                 Rendered { message: Message::Email(mail), failure }

@@ -17,7 +17,7 @@ use ringback::condition::{Cause, Condition, News, Notice, PbxTrouble, Reason};
 use ringback::event::{Closed, DeliveryId, Event, EventType};
 use ringback::message::{ChannelType, Locale, Message};
 use ringback::private::Secret;
-use ringback::render::{Facts, File, InDigest, Recording, Renderer, samples};
+use ringback::render::{Facts, File, InDigest, Look, Recording, Renderer, samples};
 use ringback::sim::pbx::{PbxOptions, SimCall};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -70,7 +70,7 @@ fn link() -> Recording {
 /// The mail of one event, with a link where there is audio.
 fn told(locale: Locale, event: &Event, event_type: EventType) -> Message {
     let facts = Facts { event, event_type, recording: link(), test: false };
-    let rendered = renderer().render(ChannelType::Email, locale, &facts);
+    let rendered = renderer().render(&Look::new(ChannelType::Email, locale), &facts);
     assert_eq!(rendered.failure, None);
     rendered.message
 }
@@ -80,6 +80,7 @@ fn every_kind() -> Vec<(String, Vec<u8>)> {
     let renderer = renderer();
     let mut mails = Vec::new();
     for locale in Locale::ALL {
+        let look = Look::new(ChannelType::Email, locale);
         let name = |kind: &str| format!("{} {kind}", locale.as_str());
         for event_type in EventType::ALL {
             for (sample, event) in samples::all(event_type, now()).into_iter().take(5) {
@@ -88,11 +89,11 @@ fn every_kind() -> Vec<(String, Vec<u8>)> {
             }
             let event = samples::event(event_type, now());
             let facts = Facts { event: &event, event_type, recording: link(), test: true };
-            let rendered = renderer.render(ChannelType::Email, locale, &facts);
+            let rendered = renderer.render(&look, &facts);
             let audio = ringback::sim::audio::tone(Duration::from_secs(2), 440.0);
             let (content_type, bytes_) = ("audio/wav".to_owned(), audio.into());
             let file = File { stem: None, extension: "wav", content_type, bytes: bytes_ };
-            let attached = renderer.attach(rendered, locale, &facts, file);
+            let attached = renderer.attach(rendered, &look, &facts, file);
             mails.push((name(&format!("{event_type} attached")), bytes(&attached.message, event_type)));
         }
         let events: Vec<Event> =
@@ -103,14 +104,14 @@ fn every_kind() -> Vec<(String, Vec<u8>)> {
             .zip(by)
             .map(|(event, settled)| InDigest { event, event_type: EventType::CallMissed, settled })
             .collect();
-        let digest = renderer.digest(ChannelType::Email, locale, &rows);
+        let digest = renderer.digest(&look, &rows);
         assert_eq!((digest.rows, digest.failure), (rows.len(), None));
         mails.push((name("digest"), bytes(&digest.message, EventType::CallMissed)));
         let reason = Reason::new(Cause::Pbx(PbxTrouble::WrongKey), "HTTP 401: Gecersiz anahtar");
         for (kind, news) in [("failing", News::Failing(reason)), ("recovered", News::Recovered)] {
             let condition = Condition::PbxUnreadable { account: "main".to_owned(), source: None };
             let notice = Notice { covers: vec![condition.clone()], condition, since: now(), at: now(), news };
-            let notice = renderer.notice(ChannelType::Email, locale, &notice);
+            let notice = renderer.notice(&look, &notice).message;
             mails.push((name(kind), bytes(&notice, EventType::CallMissed)));
         }
     }

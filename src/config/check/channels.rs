@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::message::Mailbox;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::super::problems::{Findings, join};
 use super::super::shape::{Channel, ChannelKind, Config, RecordingMode};
@@ -13,12 +13,13 @@ use super::{
     SHORTEST, TOO_YOUNG, absolute_http, at_least, concurrency, is_loopback, longer_than_grace_and_every, names,
     not_empty, retry,
 };
+use crate::body::{BodyFormat, BodyTemplate};
 use crate::channel::{email, slack, webhook};
 use crate::retry::Policy;
 
 /// Headers that ringback sets itself.
-const OWN_HEADERS: [&str; 7] =
-    ["content-length", "content-type", "host", "user-agent", "webhook-id", "webhook-signature", "webhook-timestamp"];
+const OWN_HEADERS: [&str; 6] =
+    ["content-length", "host", "user-agent", "webhook-id", "webhook-signature", "webhook-timestamp"];
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     not_empty("channels", config.channels.is_empty(), findings);
@@ -126,12 +127,35 @@ fn slack(path: &str, keys: &slack::Config, findings: &mut Findings<'_>) {
     }
 }
 
+fn content_type(path: &str, keys: &webhook::Config, findings: &mut Findings<'_>) {
+    let Some(given) = &keys.content_type else { return };
+    let path = format!("{path}.content_type");
+    let format = BodyFormat::of(given).filter(|_| given.is_ascii() && HeaderValue::from_str(given).is_ok());
+    let Some(format) = format else {
+        let hint = format!("{}; always in UTF-8", BodyFormat::KNOWN);
+        return findings.at(&path, "is not a content type that bodies can be made for", Some(hint));
+    };
+    let (own, whose) = match &keys.body_template {
+        Some(BodyTemplate::File(_)) => return,
+        Some(BodyTemplate::Recipe(recipe)) => (recipe.content_type(), "the recipe"),
+        None => (crate::body::JSON, "the default body"),
+    };
+    if BodyFormat::of(own) != Some(format) {
+        let hint = Some("leave `content_type` out, or name a file in `body_template`".to_owned());
+        findings.at(&path, format!("{whose} is {own}"), hint);
+    }
+}
+
 fn webhook(path: &str, keys: &webhook::Config, findings: &mut Findings<'_>) {
     absolute_http(&format!("{path}.url"), keys.url.expose(), findings);
+    content_type(path, keys, findings);
     for (name, value) in &keys.headers {
         let path = join(&format!("{path}.headers"), name);
         match HeaderName::from_bytes(name.as_bytes()) {
             Err(_) => findings.at(&path, "is not a valid header name", None),
+            Ok(name) if name == CONTENT_TYPE => {
+                findings.at(&path, "has a key of its own", Some("use `content_type`".to_owned()));
+            }
             Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
                 findings.at(&path, "ringback sets this header itself", Some("remove it".to_owned()));
             }

@@ -109,6 +109,9 @@ pub struct ChannelCommon {
     /// Messages a second, at most; Slack defaults to 1, the others to no limit.
     #[serde(default)]
     pub rate: Option<f64>,
+    /// Whether telephone numbers are starred in everything that it is sent.
+    #[serde(default)]
+    pub mask_numbers: bool,
     /// Calls that ended longer ago when it is their turn are told by a digest.
     #[serde(default, deserialize_with = "some_duration")]
     #[schemars(with = "Option<DurationText>")]

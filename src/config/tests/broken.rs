@@ -155,11 +155,11 @@ fn unknown_keys_are_told_all_at_once_with_what_was_meant() {
     config.yaml:3:5: accounts[0].api_kee: unknown key
       hint: did you mean `api_key`?
     config.yaml:8:5: channels[0].webhook_url: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:9:5: channels[0].timeuot: unknown key
       hint: did you mean `timeout`?
     config.yaml:10:5: channels[0].subject: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:11:12: channels[0].smtp.prot: unknown key
       hint: did you mean `port`?
     config.yaml:15:12: routes[0].when.queu: unknown key
@@ -276,7 +276,7 @@ http: {listen: 8380}
     config.yaml:18:42: channels[0].smtp.port: expected a whole number from 0 to 65535, found 70000
     config.yaml:18:59: channels[0].smtp.security: unknown value `ssl`; expected one of `none`, `starttls`, `tls`
     config.yaml:20:5: channels[0].to: expected text, found a section with keys
-    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `link`, `none`
+    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `attach`, `link`, `none`
     config.yaml:22:5: channels[1]: expected a section with keys, found text
       hint: write its keys below it, each with a colon and a space: `key: value`
     config.yaml:24:19: routes[0].when.queue: expected one item or a list of items, found a number
@@ -317,10 +317,7 @@ fn variables_that_cannot_be_put_in_are_told_at_their_place() {
 fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
     let text = MINIMAL
         .replace("    api_key", "    names: false\n    api_key")
-        .replace(
-            "    type: email",
-            "    type: email\n    follow_up: false\n    mask_numbers: false\n    content_type: application/json",
-        )
+        .replace("    type: email", "    type: email\n    follow_up: false")
         .replace("notify: mail", "notify: mail\n    hold: null\n    group: null\n    escalate: []");
     let off = "schedules: null\ncallback: null\npush: null\nsummaries: []\nstore: {url: null}\n\
                http: {public_url: null, token: null}\n";
@@ -328,10 +325,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 
     let text = MINIMAL
         .replace("    api_key", "    names: true\n    api_key")
-        .replace(
-            "    type: email",
-            "    type: email\n    follow_up: true\n    mask_numbers: true\n    recording: attach",
-        )
+        .replace("    type: email", "    type: email\n    follow_up: true")
         .replace(
             "notify: mail",
             "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
@@ -339,34 +333,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
     let on = "callback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
-    insta::assert_snapshot!(told(&format!("{text}{on}")), @"
-    config.yaml:3:5: accounts[0].names: `names` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:8:5: channels[0].follow_up: `follow_up` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:9:5: channels[0].mask_numbers: `mask_numbers` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:10:16: channels[0].recording: `attach` is not supported by this version of ringback
-    config.yaml:16:19: routes[0].when.event: `call.returned` is not supported by this version of ringback
-    config.yaml:17:5: routes[0].hold: `hold` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:18:5: routes[0].escalate: `escalate` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:19:1: callback: `callback` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:20:1: push: `push` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:21:1: summaries: `summaries` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:22:9: store.url: `url` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:23:8: http.public_url: `public_url` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:23:33: http.token: `token` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:23:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
-      hint: remove it
-    ");
+    insta::assert_snapshot!("keys_of_other_versions", told(&format!("{text}{on}")));
 }
 
 #[test]
@@ -664,7 +631,7 @@ tests:
     config.yaml:2:39: accounts[0].timeout: `soon` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
     config.yaml:4:67: channels[0].rate: expected a number, found text
     config.yaml:4:73: channels[0].colour: unknown key
-      hint: the keys here are `concurrency`, `enabled`, `headers`, `locale`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
+      hint: the keys here are `body_template`, `concurrency`, `content_type`, `enabled`, `headers`, `locale`, `mask_numbers`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
     config.yaml:5:25: channels[1].type: unknown value `fax`; expected one of `email`, `slack`, `webhook`
     config.yaml:7:22: routes[0].when.account[0]: there is no account of this name
       hint: did you mean `main`?
@@ -685,6 +652,46 @@ tests:
     }
     let told = told(&text.replace("{name: slack, type: fax}", "text"));
     assert!(told.contains("channels[1]: ") && !told.contains("no channel of this name"), "{told}");
+}
+
+#[test]
+fn a_body_that_cannot_be_made_is_told_with_the_key_that_is_wrong() {
+    let text = |keys: &str| {
+        MINIMAL
+            .replace("routes:", &format!("  - {{name: b, type: webhook, url: \"https://b.example\", {keys}}}\nroutes:"))
+    };
+    for (keys, wanted) in [
+        (
+            "body_template: recipe:team",
+            "channels[1].body_template: there is no recipe of this name; there are teams, discord",
+        ),
+        (
+            "body_template: b.hbs, content_type: application/zip",
+            "channels[1].content_type: is not a content type that bodies",
+        ),
+        (
+            "body_template: b.hbs, content_type: text/plain; charset=latin5",
+            "channels[1].content_type: is not a content type",
+        ),
+        ("content_type: text/plain", "channels[1].content_type: the default body is application/json"),
+        (
+            "body_template: recipe:ntfy, content_type: application/json",
+            "channels[1].content_type: the recipe is text/plain",
+        ),
+        (
+            "headers: {content-Type: text/plain}",
+            "channels[1].headers.content-Type: has a key of its own\n  hint: use `content_type`",
+        ),
+    ] {
+        let told = told(&text(keys));
+        assert!(told.contains(wanted), "{told}");
+    }
+    let config = parsed(&text("body_template: b.hbs, content_type: text/xml, mask_numbers: true")).unwrap();
+    let ChannelKind::Webhook(keys) = &config.channels[1].kind else { panic!() };
+    assert_eq!((keys.content_type(), config.channels[1].common.mask_numbers), ("text/xml", true));
+    let config = parsed(&text("body_template: recipe:ntfy")).unwrap();
+    let ChannelKind::Webhook(keys) = &config.channels[1].kind else { panic!() };
+    assert_eq!(keys.content_type(), "text/plain; charset=utf-8");
 }
 
 #[test]
@@ -746,5 +753,10 @@ fn a_schedule_that_cannot_be_read_or_is_not_there_is_told_by_its_place() {
     config.yaml:15:12: routes[1].when.outside: there are no schedules
       hint: name it under `schedules`: `office: {from: "09:00", to: "18:00"}`
     "#);
-    insta::assert_snapshot!(told(&format!("{text}schedules: {{office: {{}}, nights: {{days: mon}}}}\n")), @"");
+    insta::assert_snapshot!(told(&format!("{text}schedules: {{office: {{}}, nights: {{days: mon}}}}\n")), @"
+    config.yaml:13:20: routes[0].when.during[0]: there is no schedule of this name
+      hint: did you mean `office`?
+    config.yaml:15:30: routes[1].when.outside[1]: there is no schedule of this name
+      hint: the schedules are nights, office
+    ");
 }
