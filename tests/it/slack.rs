@@ -11,7 +11,7 @@ use ringback::event::{DeliveryId, EventType};
 use ringback::message::{ChannelType, Locale, Message, SlackMessage};
 use ringback::outbox::Outcome;
 use ringback::private::Secret;
-use ringback::render::{Facts, InDigest, Recording, Renderer, samples};
+use ringback::render::{Facts, InDigest, Look, Recording, Renderer, samples};
 use ringback::sim::pbx::{PbxOptions, SimCall};
 use ringback::sim::receiver::{BOT_TOKEN, CHANNEL_ID, CHANNEL_NAME};
 use serde_json::Value;
@@ -40,7 +40,7 @@ pub(crate) fn every_message() -> Vec<SlackMessage> {
             for (_, event) in samples::all(event_type, now()) {
                 for (recording, test) in ways.iter().zip([false, true, false]) {
                     let facts = Facts { event: &event, event_type, recording: recording.clone(), test };
-                    let rendered = renderer.render(ChannelType::Slack, locale, &facts);
+                    let rendered = renderer.render(&Look::new(ChannelType::Slack, locale), &facts);
                     keep(rendered.message, rendered.failure);
                 }
                 events.push((event, event_type));
@@ -50,7 +50,7 @@ pub(crate) fn every_message() -> Vec<SlackMessage> {
             .iter()
             .map(|(event, event_type)| InDigest { event, event_type: *event_type, settled: None })
             .collect();
-        let digest = renderer.digest(ChannelType::Slack, locale, &rows);
+        let digest = renderer.digest(&Look::new(ChannelType::Slack, locale), &rows);
         keep(digest.message, digest.failure);
     }
     messages

@@ -63,7 +63,7 @@ fn follow_up(text: &str, update: &str) -> Message {
 async fn send(slack: &Slack, message: &Message, earlier: Option<&str>) -> (Outcome, Option<String>) {
     let id = DeliveryId::derive("main", EventType::CallMissed, "c1", "any");
     let mut memo = None;
-    let earlier = earlier.map(|memo| Earlier { id, memo: Some(memo) });
+    let earlier = earlier.map(|memo| Earlier { id, memo: Some(memo), shared: false });
     let attempt = slack.send(Parcel { id, message, now: now(), earlier }, &mut memo);
     (tokio::time::timeout(2 * PATIENT, attempt).await.unwrap(), memo)
 }

@@ -276,7 +276,7 @@ http: {listen: 8380}
     config.yaml:18:42: channels[0].smtp.port: expected a whole number from 0 to 65535, found 70000
     config.yaml:18:59: channels[0].smtp.security: unknown value `ssl`; expected one of `none`, `starttls`, `tls`
     config.yaml:20:5: channels[0].to: expected text, found a section with keys
-    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `link`, `none`
+    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `attach`, `link`, `none`
     config.yaml:22:5: channels[1]: expected a section with keys, found text
       hint: write its keys below it, each with a colon and a space: `key: value`
     config.yaml:24:19: routes[0].when.queue: expected one item or a list of items, found a number
@@ -323,13 +323,10 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
                http: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
-    let text = MINIMAL
-        .replace("    api_key", "    names: true\n    api_key")
-        .replace("    type: email", "    type: email\n    recording: attach")
-        .replace(
-            "notify: mail",
-            "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
-        );
+    let text = MINIMAL.replace("    api_key", "    names: true\n    api_key").replace(
+        "notify: mail",
+        "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
+    );
     let on = "callback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
