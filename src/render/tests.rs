@@ -397,3 +397,27 @@ fn a_hostile_name_in_the_fallback_is_as_harmless() {
         assert!(!json["text"].as_str().unwrap().contains(['<', '>', '*', '_', '`']));
     }
 }
+
+#[test]
+fn an_end_says_how_and_what_the_first_message_becomes_is_struck_through() {
+    let renderer = renderer();
+    let mut told = String::new();
+    for locale in Locale::ALL {
+        for name in ["full", "reached", "answered"] {
+            let event = sample(EventType::CallReturned, name);
+            let facts = facts(&event, EventType::CallReturned, Recording::None);
+            let made = renderer.render(ChannelType::Slack, locale, &facts);
+            let Message::Slack(SlackMessage { update: Some(update), .. }) = made.message else { panic!("no update") };
+            let update: Value = serde_json::from_slice(&update).unwrap();
+            let subject = mail(&renderer, locale, &facts).subject;
+            writeln!(told, "{subject}\n{}\n", update["blocks"][0]["text"]["text"].as_str().unwrap()).unwrap();
+        }
+    }
+    insta::assert_snapshot!("ends", told);
+    let event = sample(EventType::CallMissed, "full");
+    let made = renderer.render(ChannelType::Slack, Locale::Tr, &facts(&event, EventType::CallMissed, Recording::None));
+    assert!(
+        matches!(made.message, Message::Slack(SlackMessage { update: None, .. })),
+        "there is nothing to change yet"
+    );
+}
