@@ -63,7 +63,7 @@ fn follow_up(text: &str, update: &str) -> Message {
 async fn send(slack: &Slack, message: &Message, earlier: Option<&str>) -> (Outcome, Option<String>) {
     let id = DeliveryId::derive("main", EventType::CallMissed, "c1", "any");
     let mut memo = None;
-    let earlier = earlier.map(|memo| Earlier { id, memo: Some(memo) });
+    let earlier = earlier.map(|memo| Earlier { id, memo: Some(memo), shared: false });
     let attempt = slack.send(Parcel { id, message, now: now(), earlier }, &mut memo);
     (tokio::time::timeout(2 * PATIENT, attempt).await.unwrap(), memo)
 }
@@ -139,6 +139,19 @@ async fn a_follow_up_changes_the_first_message_and_goes_into_its_thread() {
     let last = slack.received()[3].json().unwrap();
     assert!(last.get("reply_broadcast").is_none(), "the channel sees the change");
     assert_eq!(reply.split(' ').nth(2), first.split(' ').nth(1), "what follows the reply belongs into the same thread");
+}
+
+#[tokio::test]
+async fn a_message_that_tells_of_others_too_is_answered_and_not_changed() {
+    let slack = workspace();
+    let bot = bot(&slack);
+    let memo = delivered(&bot, &message("37 missed calls"), None).await;
+    let id = DeliveryId::derive("main", EventType::CallReturned, "c1", "any");
+    let earlier = Some(Earlier { id, memo: Some(&memo), shared: true });
+    let message = follow_up("one is returned", "~missed~");
+    let outcome = bot.send(Parcel { id, message: &message, now: now(), earlier }, &mut None).await;
+    assert_eq!(outcome, Outcome::Delivered);
+    assert_eq!(shown(&slack), ["37 missed calls", "under 0: one is returned"]);
 }
 
 #[tokio::test]
