@@ -63,8 +63,6 @@ async fn post_all(posts: Posts) -> Result<()> {
         method: ringback::channel::webhook::Method::Post,
         headers: std::collections::BTreeMap::new(),
         secret: vec![Secret::new(posts.secret)],
-        body_template: None,
-        content_type: None,
     };
     let client = ringback::http::client(posts.concurrency)?;
     let webhook = Webhook::new(&config, client, Duration::from_secs(15)).map_err(anyhow::Error::msg)?;

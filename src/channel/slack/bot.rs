@@ -1,6 +1,5 @@
 //! Posting as a bot, by the Web API: what was posted can be changed later, and answered in its thread.
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::RequestBuilder;
 use serde_json::{Map, Value, json};
@@ -68,12 +67,8 @@ impl Bot {
         memo: &mut Option<String>,
     ) -> Outcome {
         let mut posted = None;
-        if let Some(earlier) = parcel.earlier
-            && let Some(place) = earlier.memo.and_then(Place::of_memo)
-        {
-            // A message that tells of other matters too stays as it is.
-            let update = message.update.as_ref().filter(|_| !earlier.shared);
-            match self.follow(line, parcel, message, update, &place).await {
+        if let Some(place) = parcel.earlier.and_then(|earlier| earlier.memo).and_then(Place::of_memo) {
+            match self.follow(line, parcel, message, &place).await {
                 Err(refusal) if leaves_the_earlier(&refusal) => {
                     if let Outcome::Permanent(failure) | Outcome::RetryAfter { failure, .. } = &refusal.outcome {
                         let (delivery, reason) = (parcel.id, &failure.text);
@@ -101,10 +96,11 @@ impl Bot {
         line: &Line,
         parcel: &Parcel<'_>,
         message: &SlackMessage,
-        update: Option<&Bytes>,
         place: &Place,
     ) -> Result<Option<Place>, Box<Refusal>> {
-        if let Some(update) = update {
+        // A message that tells of several matters stays as it is.
+        let shared = parcel.earlier.is_some_and(|earlier| earlier.shared);
+        if let Some(update) = message.update.as_ref().filter(|_| !shared) {
             let mut body = object(update)?;
             body.insert("channel".to_owned(), place.channel.as_str().into());
             body.insert("ts".to_owned(), place.ts.as_str().into());
