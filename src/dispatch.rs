@@ -123,6 +123,8 @@ struct UnderWay {
     attempts: Attempts,
     held: HashSet<(DeliveryId, u64)>,
     settled: Vec<Settled>,
+    /// Withdrawn, which the store may not know yet.
+    withdrawn: HashSet<DeliveryId>,
     /// A group on its way to the store, and how many it holds.
     settling: Option<(usize, Settling)>,
     /// What is settled has waited for others long enough.

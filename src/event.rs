@@ -36,6 +36,14 @@ impl Kind {
             Self::Voicemail => EventType::VoicemailNew,
         }
     }
+
+    /// What is told when what was announced has come to its end.
+    pub fn follow_up(self) -> EventType {
+        match self {
+            Self::Call => EventType::CallReturned,
+            Self::Voicemail => EventType::VoicemailHeard,
+        }
+    }
 }
 
 /// What can be told, by its name in payloads, routes and templates.
@@ -44,21 +52,55 @@ pub enum EventType {
     /// An inbound call that the PBX marks as missed, with no `return_uuid`.
     #[serde(rename = "call.missed")]
     CallMissed,
+    /// An announced missed call has since been returned, or its caller was reached.
+    #[serde(rename = "call.returned")]
+    CallReturned,
+    /// An escalation step: it is still not returned. Not told by this version.
+    #[serde(rename = "call.unreturned")]
+    #[schemars(skip)]
+    CallUnreturned,
     /// An unread voicemail.
     #[serde(rename = "voicemail.new")]
     VoicemailNew,
+    /// An announced voicemail has since been heard.
+    #[serde(rename = "voicemail.heard")]
+    VoicemailHeard,
+    /// An escalation step: it is still not heard. Not told by this version.
+    #[serde(rename = "voicemail.unheard")]
+    #[schemars(skip)]
+    VoicemailUnheard,
 }
 
 impl EventType {
     /// Every event that this version tells.
-    pub const ALL: [Self; 2] = [Self::CallMissed, Self::VoicemailNew];
+    pub const ALL: [Self; 4] = [Self::CallMissed, Self::CallReturned, Self::VoicemailNew, Self::VoicemailHeard];
+
+    /// Those that routes decide on. A follow-up goes where its first part went.
+    pub const FIRST: [Self; 2] = [Self::CallMissed, Self::VoicemailNew];
 
     /// The name in payloads, routes and templates.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CallMissed => "call.missed",
+            Self::CallReturned => "call.returned",
+            Self::CallUnreturned => "call.unreturned",
             Self::VoicemailNew => "voicemail.new",
+            Self::VoicemailHeard => "voicemail.heard",
+            Self::VoicemailUnheard => "voicemail.unheard",
         }
+    }
+
+    /// What it is about.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::CallMissed | Self::CallReturned | Self::CallUnreturned => Kind::Call,
+            Self::VoicemailNew | Self::VoicemailHeard | Self::VoicemailUnheard => Kind::Voicemail,
+        }
+    }
+
+    /// Whether it tells the end of what was told before.
+    pub fn is_follow_up(self) -> bool {
+        matches!(self, Self::CallReturned | Self::VoicemailHeard)
     }
 }
 
@@ -141,6 +183,8 @@ pub struct Record {
     pub direction: Direction,
     /// Who called.
     pub caller: Caller,
+    /// The extension that called, when the call came from one.
+    pub calling_extension: Option<String>,
     /// What they called.
     pub called: Called,
     /// When the call began; falls back on the other stamps when broken.
@@ -224,6 +268,9 @@ pub struct Event {
     pub seen_at: Timestamp,
     /// How far its story has come.
     pub standing: Standing,
+    /// What is known of its end at the PBX.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
     /// What a person wrote when they closed it; at most [`Event::MAX_NOTE`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -238,11 +285,38 @@ impl Event {
         matches!(self.standing, Standing::Waiting | Standing::Announced { .. })
     }
 
+    /// By what it was settled, where that is the end of its story and not of ours: then whoever was told of it may be
+    /// told of that too.
+    pub fn settled_by(&self) -> Option<Closed> {
+        match self.standing {
+            Standing::Closed { by, .. } if by.is_an_end() => Some(by),
+            _ => None,
+        }
+    }
+
+    /// When its story came to its end, or when that was noticed; `None` while it has not.
+    pub fn settled_at(&self) -> Option<Timestamp> {
+        match self.standing {
+            Standing::Closed { at, by } if by.is_an_end() => Some(self.ending.as_ref().map_or(at, |ending| ending.at)),
+            _ => None,
+        }
+    }
+
     /// Whether nobody has to act any more. That it was watched for long enough is no such reason: who has not been told
     /// yet still is.
     pub fn is_settled(&self) -> bool {
         matches!(self.standing, Standing::Closed { by, .. } if by != Closed::Expired)
     }
+}
+
+/// How an event was settled at the PBX, as far as that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// When the call began by which it was returned or its caller reached, or when the voicemail was heard.
+    pub at: Timestamp,
+    /// The extension that did so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
 }
 
 /// How far an event's story has come.
@@ -317,6 +391,16 @@ pub enum Closed {
     Expired,
     /// A person has said so (`events close`).
     ByHand,
+}
+
+impl Closed {
+    /// Whether the PBX says that it came to its end, rather than ringback or a person that it need not be watched.
+    pub fn is_an_end(self) -> bool {
+        match self {
+            Self::Returned | Self::CallerReached | Self::Answered | Self::Heard => true,
+            Self::Voicemail | Self::Expired | Self::ByHand => false,
+        }
+    }
 }
 
 /// Defines an id of 128 bits, printed as a prefix and 32 hex digits, and stored so.

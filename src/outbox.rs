@@ -35,6 +35,9 @@ pub struct Delivery {
     pub due_at: Timestamp,
     /// Tries that the receiver was charged with.
     pub attempts: u32,
+    /// Taken as part of a message that tells others too: `memo` is of that whole message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Shared>,
     /// Told by a digest only, since it was old news when it was first seen (`watch.max_age`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub digest_only: bool,
@@ -58,6 +61,30 @@ impl Delivery {
     /// Keeps a stored row well under the store's limit for one value.
     pub const MAX_MEMO: usize = 1000;
 
+    /// The first part of the story of `event` for `channel`, as the rule at `rule` has decided at `now`: due at once.
+    pub fn new(event: &Event, channel: String, rule: usize, now: Timestamp) -> Self {
+        let event_type = event.kind.first_event();
+        Self {
+            id: DeliveryId::derive(&event.account, event_type, &event.uuid, &channel),
+            event_id: event.id,
+            event: event_type,
+            channel,
+            rule,
+            happened_at: event.ended_at,
+            seen_at: event.seen_at,
+            created_at: now,
+            due_at: now,
+            attempts: 0,
+            shared: None,
+            digest_only: false,
+            state: State::Pending,
+            insisted: false,
+            last_failure: None,
+            memo: None,
+            waits_since: None,
+        }
+    }
+
     /// When it is due for a process that starts at `now`: never later than it was to wait when that was decided. A wall
     /// clock that has been set back since, as one that came up wrong is, would otherwise hide it for hours.
     pub fn due_after_restart(&self, now: Timestamp) -> Timestamp {
@@ -65,6 +92,16 @@ impl Delivery {
         let wait = Duration::try_from(self.due_at.duration_since(since)).unwrap_or_default();
         self.due_at.min(ahead(now, wait))
     }
+}
+
+/// What a message that tells many (a digest) has said of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shared {
+    /// That somebody must act.
+    Open,
+    /// Its end too: there is nothing to follow up.
+    Settled,
 }
 
 /// Where a delivery stands.
@@ -267,15 +304,48 @@ pub fn asked(wait: Option<Duration>) -> Duration {
     wait.unwrap_or_default().min(LONGEST_WAIT)
 }
 
-/// Why nobody needs to be told of a claimed delivery any more, when that is so. `plays` says whether attempts of this
-/// channel ask for recordings.
-///
-/// Asking for a voicemail's recording may mark it as heard, so after an attempt that has done so the mark proves nothing:
-/// better told once too often than never.
-pub fn settled_by(claim: &Claim, plays: bool) -> Option<Closed> {
+/// Why nobody needs to be told of a claimed delivery any more, when that is so.
+pub fn settled_by(claim: &Claim) -> Option<Closed> {
     let Standing::Closed { by, .. } = claim.event.standing else { return None };
-    let ours = by == Closed::Heard && plays && claim.event.recording && claim.delivery.last_failure.is_some();
-    (claim.event.is_settled() && !ours).then_some(by)
+    claim.event.is_settled().then_some(by)
+}
+
+/// What a claimed follow-up is to do, by what has become of the `first` part of its story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It is told.
+    Go,
+    /// The first part may be on its way: it is looked at again at that time.
+    Wait(Timestamp),
+    /// There is nothing to follow up.
+    Withdraw,
+}
+
+/// How soon a follow-up is looked at again whose first part is not settled yet.
+const SOON: Duration = Duration::from_secs(5);
+
+/// How much later it may be looked at when the first part waits for long.
+const LATER: Duration = Duration::from_secs(60);
+
+/// Whether it is the turn of a follow-up, of an event that has come to its end, on a channel whose `first` delivery of
+/// that event stands like this; `None` when there is no such delivery any more.
+pub fn turn(event: &Event, first: Option<&Delivery>, now: Timestamp) -> Turn {
+    let Some(first) = first.filter(|_| event.settled_by().is_some()) else { return Turn::Withdraw };
+    match (first.state, first.shared) {
+        (State::Delivered { .. }, None | Some(Shared::Open)) => Turn::Go,
+        // It is under way, or will be withdrawn when it is due.
+        (State::Pending, _) => Turn::Wait(first.due_at.max(ahead(now, SOON)).min(ahead(now, LATER))),
+        (State::Delivered { .. }, Some(Shared::Settled)) | (State::Dead { .. } | State::Withdrawn { .. }, _) => {
+            Turn::Withdraw
+        }
+    }
+}
+
+/// Puts a claimed delivery off, which costs it no attempt.
+pub fn put_off(claim: Claim, until: Timestamp, now: Timestamp) -> Settled {
+    let mut delivery = claim.delivery;
+    (delivery.due_at, delivery.waits_since) = (until, Some(now));
+    Settled { lease: claim.lease, delivery }
 }
 
 /// How long the whole channel waits after `failure`, when it does. `streak` counts such failures in a row, from 1.

@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::pbx::budget::Budget;
 use crate::pbx::{Audio, Pbx, PbxError};
 use crate::private::Secret;
+use crate::store::{Store, StoreError};
 
 /// How long the PBX keeps a URL alive (vendor page "Telesekreter": URL yaşam süresi 1 saat).
 const LIFE: Duration = Duration::from_secs(3600);
@@ -57,6 +58,7 @@ pub struct Held {
 /// Mints for the accounts.
 pub struct Recordings {
     accounts: HashMap<String, Account>,
+    store: Arc<dyn Store>,
     room: Arc<Semaphore>,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -77,8 +79,13 @@ struct Minted {
 }
 
 impl Recordings {
-    /// `accounts` by name, each with its requests a minute.
-    pub fn new(accounts: HashMap<String, (Arc<Pbx>, u32)>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    /// `accounts` by name, each with its requests a minute. What is fetched is noted in `store`.
+    pub fn new(
+        accounts: HashMap<String, (Arc<Pbx>, u32)>,
+        store: Arc<dyn Store>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let accounts = accounts
             .into_iter()
             .map(|(name, (pbx, limit))| {
@@ -86,7 +93,7 @@ impl Recordings {
                 (name, Account { pbx, budget, minted: Arc::default() })
             })
             .collect();
-        Self { accounts, room: Arc::new(Semaphore::new(IN_MEMORY)), clock, metrics }
+        Self { accounts, store, room: Arc::new(Semaphore::new(IN_MEMORY)), clock, metrics }
     }
 
     /// Shares links and budget of `account` with `before`, which may still have attempts under way: the vendor counts on
@@ -129,12 +136,25 @@ impl Recordings {
         Some(link)
     }
 
+    /// Notes that the PBX is about to be asked for the URL or the audio of a voicemail, which may mark it as heard: the
+    /// mark is then not taken for a person's. To be called, and to have succeeded, before each request.
+    ///
+    /// # Errors
+    /// When the note cannot be stored; the request must not be made then.
+    pub async fn note_fetch(&self, event: &Event) -> Result<(), StoreError> {
+        match event.kind {
+            Kind::Voicemail => self.store.note_fetch(event.id, self.clock.moment()).await,
+            Kind::Call => Ok(()),
+        }
+    }
+
     /// The recording of `event` itself, by a link to it. This marks a voicemail as heard. `None` when it cannot be had
     /// within [`DOWNLOAD`], is none, or is too long.
     pub async fn audio(&self, event: &Event, link: &Link) -> Option<Held> {
         let pbx = &self.accounts.get(&event.account)?.pbx;
         let fetch = async {
             let room = Arc::clone(&self.room).acquire_owned().await.map_err(|error| error.to_string())?;
+            self.note_fetch(event).await.map_err(|error| error.to_string())?;
             Ok(Held { audio: pbx.audio(&link.url, DOWNLOAD).await?, _room: room })
         };
         let held = tokio::time::timeout(DOWNLOAD, fetch).await;
@@ -155,6 +175,10 @@ impl Recordings {
         loop {
             let Some(slot) = account.reserve(self.clock.tick(), deadline) else { return (None, "no_budget") };
             self.clock.sleep_until(slot).await;
+            if let Err(error) = self.note_fetch(event).await {
+                tracing::error!(event = %event.id, %error, "no recording URL: that it was asked for cannot be noted");
+                return (None, "refused");
+            }
             let asked_at = self.clock.moment();
             let ask = async {
                 match event.kind {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::cursor::{ahead, back};
-use crate::event::{Audio, Closed, Direction, Event, EventId, EventType, Kind, Quiet, Record, Standing};
+use crate::event::{
+    Audio, Closed, DeliveryId, Direction, Ending, Event, EventId, EventType, Kind, Quiet, Record, Standing,
+};
 use crate::number;
 
 /// The rules of one source, from the `watch` section.
@@ -106,6 +108,7 @@ fn first_sight(
         recording: record.audio == Audio::Present,
         seen_at: now,
         standing,
+        ending: None,
         note: None,
     })
 }
@@ -120,6 +123,12 @@ fn change(known: &Event, record: &Record, now: Timestamp) -> Option<Event> {
     if let Some(by) = settled_by(record) {
         event.return_uuid.clone_from(&record.return_uuid);
         event.standing = Standing::Closed { at: now, by };
+        event.ending = match by {
+            Closed::Heard => record.read_at.map(|at| Ending { at, extension: None }),
+            Closed::Answered => Some(answer(record)),
+            // Of the call by which it was returned only the id is known.
+            _ => None,
+        };
     } else if event.standing == Standing::Waiting && record.kind == Kind::Call {
         // A call that was seen before its last leg ended grows until it is announced.
         event.ended_at = event.ended_at.max(record.end_since(event.started_at));
@@ -156,9 +165,40 @@ pub fn expired(event: &Event, now: Timestamp, rules: &Rules) -> bool {
     event.is_open() && event.standing != Standing::Waiting && ahead(event.ended_at, rules.follow_up) < now
 }
 
+/// Whether the end of an event is to be told where the event was: it was `before` announced, is settled now, and that
+/// came while it was still watched for.
+pub fn is_news(before: &Event, event: &Event, now: Timestamp, rules: &Rules) -> bool {
+    let at = event.ending.as_ref().map_or(now, |ending| ending.at);
+    let announced = matches!(before.standing, Standing::Announced { .. });
+    announced && event.settled_by().is_some() && !expired(before, at, rules)
+}
+
+/// How long before ringback asked for a voicemail's recording, by its clock, the PBX may say that it was heard, when it
+/// was the asking that has marked it: the clocks may differ.
+const BEFORE_FETCH: Duration = Duration::from_secs(60);
+
+/// The same after it: what the answer may take.
+const AFTER_FETCH: Duration = Duration::from_secs(15);
+
+/// Whether it was ringback itself that had a voicemail marked as heard `at` that time, by one of its `fetches`. The
+/// vendor's page does not say whether asking for the URL or fetching the audio sets the mark, or neither.
+pub fn heard_by_us(at: Timestamp, fetches: &[Timestamp]) -> bool {
+    fetches.iter().any(|fetch| (back(*fetch, BEFORE_FETCH)..=ahead(*fetch, AFTER_FETCH)).contains(&at))
+}
+
 /// The voicemail that would have been left in the same call.
 pub fn voicemail_of(call: &Event) -> EventId {
     EventId::derive(&call.account, EventType::VoicemailNew, &call.uuid)
+}
+
+/// The delivery by which a `channel` was told of `event` first.
+pub fn first_delivery(event: &Event, channel: &str) -> DeliveryId {
+    DeliveryId::derive(&event.account, event.kind.first_event(), &event.uuid, channel)
+}
+
+/// The delivery by which a `channel` was told of the call in which a voicemail was left.
+pub fn call_delivery(voicemail: &Event, channel: &str) -> DeliveryId {
+    DeliveryId::derive(&voicemail.account, EventType::CallMissed, &voicemail.uuid, channel)
 }
 
 /// Whether the `voicemail` of a call is told, and so speaks for the call too.
@@ -181,22 +221,44 @@ pub fn close(event: &Event, by: Closed, now: Timestamp) -> Event {
     Event { standing: Standing::Closed { at: now, by }, ..event.clone() }
 }
 
-/// What another row of the PBX's list makes of the open `event`: a leg of the same call that was answered, or a later
-/// call of the same person that was answered or returned. Whoever was reached need not be called back.
-pub fn reached(event: &Event, other: &Record) -> Option<Closed> {
+/// When and by whom a call was answered.
+fn answer(record: &Record) -> Ending {
+    Ending { at: record.started_at, extension: record.called.extension.clone() }
+}
+
+/// What another row of the PBX's list makes of the open `event`: settled by a leg of the same call that was answered, or
+/// by a later call of the same person that was answered or returned. Whoever was reached need not be called back.
+pub fn reached(event: &Event, other: &Record, now: Timestamp) -> Option<Event> {
     if event.kind != Kind::Call || !event.is_open() || other.direction != Direction::Inbound {
+        return None;
+    }
+    let settled = |by| Some(Event { ending: Some(answer(other)), ..close(event, by, now) });
+    if other.uuid == event.uuid {
+        return if other.answered() { settled(Closed::Answered) } else { None };
+    }
+    let same = same_person(event.caller.number.as_ref(), other.caller.number.as_ref());
+    if other.started_at < event.started_at || !same {
         None
-    } else if other.uuid == event.uuid {
-        other.answered().then_some(Closed::Answered)
+    } else if other.answered() {
+        settled(Closed::CallerReached)
+    } else if other.return_uuid.is_some() {
+        Some(Event { return_uuid: other.return_uuid.clone(), ..close(event, Closed::Returned, now) })
     } else {
-        let later = other.started_at >= event.started_at && (other.answered() || other.return_uuid.is_some());
-        (later && same_person(event.caller.number.as_ref(), other.caller.number.as_ref()))
-            .then_some(Closed::CallerReached)
+        None
     }
 }
 
+/// The open `event` as settled by what has returned `returned`, a later call of the same person.
+pub fn returned_with(event: &Event, returned: &Event, now: Timestamp) -> Option<Event> {
+    reached_with(event, returned).then(|| Event {
+        return_uuid: returned.return_uuid.clone(),
+        ending: returned.ending.clone(),
+        ..close(event, Closed::Returned, now)
+    })
+}
+
 /// Whether the return of `returned` settles the open `event` too: an earlier call of the same person.
-pub fn reached_with(event: &Event, returned: &Event) -> bool {
+fn reached_with(event: &Event, returned: &Event) -> bool {
     event.is_open()
         && event.id != returned.id
         && event.kind == Kind::Call

@@ -57,12 +57,12 @@ pub(crate) fn post() -> Result<()> {
 
 async fn post_all(posts: Posts) -> Result<()> {
     let config = Config {
+        body_template: None,
+        content_type: None,
         url: Secret::new(posts.url),
         method: ringback::channel::webhook::Method::Post,
         headers: std::collections::BTreeMap::new(),
         secret: vec![Secret::new(posts.secret)],
-        body_template: None,
-        content_type: None,
     };
     let client = ringback::http::client(posts.concurrency)?;
     let webhook = Webhook::new(&config, client, Duration::from_secs(15)).map_err(anyhow::Error::msg)?;
@@ -122,6 +122,7 @@ fn record() -> Result<Vec<u8>> {
         created_at: now,
         due_at: now,
         attempts: 0,
+        shared: None,
         digest_only: false,
         state: State::Pending,
         insisted: false,

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use ringback::event::{DeliveryId, Event, EventType};
 use ringback::message::{ChannelType, Locale, Mail, Message};
 use ringback::private::{Digits, PersonName, PhoneNumber, Secret};
-use ringback::render::{Facts, Recording, Renderer, samples};
+use ringback::render::{Facts, Look, Recording, Renderer, samples};
 use serde_json::Value;
 
 const URL: &str = "https://api.bulutsantralim.com/recording/R651f8a68?signature=a_b*c&expires=1795324109";
@@ -229,7 +229,7 @@ fn webhook(json: &[u8]) {
     let keys: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["data", "timestamp", "type"]);
     let data = body["data"].as_object().unwrap();
-    assert_eq!(data.len(), 16, "keys are always there");
+    assert_eq!(data.len(), 19, "keys are always there");
     for who in ["caller", "called"] {
         if let Some(e164) = data[who]["e164"].as_str() {
             assert!(e164.strip_prefix('+').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit())), "{e164}");

@@ -59,7 +59,8 @@ impl Parts {
         let minters = config.accounts.iter().zip(pbxs);
         let minters =
             minters.map(|(account, pbx)| (account.name.clone(), (Arc::clone(pbx), account.limits.recordings)));
-        let mut recordings = Recordings::new(minters.collect(), core.clock.clone(), Arc::clone(&core.metrics));
+        let (store, metrics) = (Arc::clone(&core.store), Arc::clone(&core.metrics));
+        let mut recordings = Recordings::new(minters.collect(), store, core.clock.clone(), metrics);
         let first_run = if core.replaced { config.watch.max_age } else { config.watch.first_run };
         let mut watchers = Vec::new();
         for (account, pbx) in config.accounts.iter().zip(pbxs) {
@@ -79,6 +80,7 @@ impl Parts {
                     pbx: Arc::clone(pbx),
                     store: Arc::clone(&core.store),
                     router: Arc::clone(router),
+                    follow_ups: Arc::clone(&plan.follow_ups),
                     clock: core.clock.clone(),
                     metrics: Arc::clone(&core.metrics),
                     health: Arc::clone(&core.health),

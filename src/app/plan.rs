@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) pbxs: Vec<Arc<Pbx>>,
     /// Those that are enabled.
     pub(super) channels: Vec<(dispatch::Settings, Arc<dyn Channel>)>,
+    /// The enabled channels that are told how what they were told has ended.
+    pub(super) follow_ups: Arc<[String]>,
     /// For the heartbeat.
     pub(super) client: reqwest::Client,
     pub(super) heartbeat_url: Option<reqwest::Url>,
@@ -66,6 +68,7 @@ impl Plan {
             Some(renderer) if problems.is_empty() => Ok(Self {
                 router: Arc::new(router(config)?),
                 renderer: Arc::new(renderer),
+                follow_ups: follow_ups(config),
                 config: config.clone(),
                 pbxs,
                 channels,
@@ -177,6 +180,11 @@ pub(super) fn router(config: &Config) -> Result<Router, StartError> {
 /// When a value that passed the configuration's checks cannot be used after all.
 pub fn timezone(config: &Config) -> Result<TimeZone, StartError> {
     TimeZone::get(&config.timezone).map_err(|error| StartError::Config(format!("`timezone` cannot be used: {error}")))
+}
+
+fn follow_ups(config: &Config) -> Arc<[String]> {
+    let follow = config.channels.iter().filter(|channel| channel.common.enabled && channel.follows_up());
+    follow.map(|channel| channel.common.name.clone()).collect()
 }
 
 /// The rules, without the channels that are switched off.

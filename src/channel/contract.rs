@@ -110,7 +110,7 @@ fn channel(channel: ChannelType, host: &str, port: u16, timeout: Duration) -> (B
             (Box::new(email::Email::new("mail", &config, 1, timeout).unwrap()), secrets, format!("{config:?}"))
         }
         ChannelType::Slack => {
-            let config = slack::Config { webhook_url: Secret::new(&url) };
+            let config = slack::Config { webhook_url: Some(Secret::new(&url)), ..slack::Config::default() };
             let made = slack::Slack::new(&config, client, timeout).unwrap();
             (Box::new(made), seen_as(&[TOKEN]), format!("{config:?}"))
         }
@@ -193,7 +193,7 @@ fn http_channels() -> impl Iterator<Item = ChannelType> {
 }
 
 /// `again(Kind)`, or dead, or delivered, for every status that contract section 4 names and some more.
-const STATUSES: [(u16, Option<FailureKind>, bool); 24] = [
+pub(super) const STATUSES: [(u16, Option<FailureKind>, bool); 24] = [
     (200, None, false),
     (201, None, false),
     (202, None, false),
@@ -725,7 +725,7 @@ async fn a_mail_says_to_whom_it_answers_and_hides_who_is_not_to_be_seen() {
         DeliveryId::derive("main", EventType::CallMissed, "c1", "any"),
     );
     let message = message(ChannelType::Email);
-    for earlier in [None, Some(Earlier { id: first, memo: None })] {
+    for earlier in [None, Some(Earlier { id: first, memo: None, shared: false })] {
         let parcel = Parcel { id, message: &message, now: now(), earlier };
         assert_eq!(channel.send(parcel, &mut None).await, Outcome::Delivered);
     }

@@ -33,6 +33,8 @@ pub struct Earlier<'a> {
     pub id: DeliveryId,
     /// What the channel noted of it.
     pub memo: Option<&'a str>,
+    /// It told others too, as a digest does: a message may follow it, and must not replace it.
+    pub shared: bool,
 }
 
 /// A way out. One call is one attempt, and ends within the channel's timeout; with an attachment later, by

@@ -150,7 +150,8 @@ fn signer(secret: &Secret) -> Result<Hmac<Sha256>, String> {
 /// `{"parameters": {"retry_after": 5}}`.
 fn retry_after_in(body: &[u8]) -> Option<Duration> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let seconds = [&body["parameters"]["retry_after"], &body["retry_after"]].into_iter().find_map(|it| it.as_f64())?;
+    let seconds =
+        [&body["parameters"]["retry_after"], &body["retry_after"]].into_iter().find_map(serde_json::Value::as_f64)?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 

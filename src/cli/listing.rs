@@ -7,7 +7,7 @@ use super::table::table;
 use crate::config::Config;
 use crate::event::Kind;
 use crate::number::printable;
-use crate::ops::{Deliveries, DeliveryView, EventView, Events, Party, Shown, StateName};
+use crate::ops::{Deliveries, DeliveryView, EventView, Events, Party, Shown, StateName, Told};
 
 /// Where times are shown.
 pub(super) struct Zone(TimeZone);
@@ -87,8 +87,7 @@ pub(super) fn event_table(found: &Events, open: bool, zone: &Zone) -> String {
     let text = table(
         header,
         found.events.iter().map(|event| {
-            let told: Vec<String> =
-                event.deliveries.iter().map(|told| format!("{} {}", told.channel, told.state)).collect();
+            let told: Vec<String> = event.deliveries.iter().map(in_short).collect();
             let standing = match &event.note {
                 Some(note) => format!("{}: {note}", event.standing),
                 None => event.standing.clone(),
@@ -116,6 +115,12 @@ pub(super) fn event_table(found: &Events, open: bool, zone: &Zone) -> String {
         (false, _) => "events",
     };
     format!("{text}\n{shown}{total} {what}")
+}
+
+/// Who was told, or is to be, and of the end by its name.
+fn in_short(told: &Told) -> String {
+    let what = if told.event.is_follow_up() { format!(" {}", told.event) } else { String::new() };
+    format!("{}{what} {}", told.channel, told.state)
 }
 
 /// Where a call went, as short as it can be told.

@@ -77,9 +77,9 @@ enum Command {
     Render {
         /// The channel
         channel: String,
-        /// Which event to render
+        /// Which event to render; also `digest`, `health.failing` and `health.recovered`
         #[arg(long, value_name = "TYPE", default_value = "call.missed")]
-        event: EventType,
+        event: messages::Sample,
     },
     /// Print which channels an event reaches, and by which rule
     Route(route::Options),
@@ -178,7 +178,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
             if *online { block_on(online::ask(&config)) } else { Ok(()) }
         }
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
-        Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
+        Command::Render { channel, event } => messages::render(&load(args)?, channel, event),
         Command::Route(options) => route::route(&load(args)?, options),
         Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
         Command::Events(command) => block_on(outbox::events(&load(args)?, command)),

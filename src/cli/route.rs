@@ -1,5 +1,7 @@
 //! `ringback route`, and the `tests:` of the configuration: which channels an event would reach, and by which rule.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::{DateTime, Time};
@@ -150,7 +152,8 @@ impl Rules {
         );
         for (what, names) in [("missing", missing), ("not expected", besides)] {
             if !names.is_empty() {
-                problem.push_str(&format!("; {what}: {}", names.join(", ")));
+                // Writing into a String cannot fail.
+                let _ = write!(problem, "; {what}: {}", names.join(", "));
             }
         }
         Some(problem)

@@ -78,7 +78,7 @@ fn accounts(accounts: &[Account], findings: &mut Findings<'_>) {
         } else if !key.is_ascii() {
             findings.at(&path("api_key"), "holds letters that no key does", Some("copy it once more".to_owned()));
         }
-        base_url(&path("base_url"), &account.base_url, findings);
+        base_url(&path("base_url"), &account.base_url, "the API key", "https://api.bulutsantralim.com", findings);
         at_least(&path("timeout"), account.timeout, SHORTEST, findings);
         let limits = [
             ("cdrs", account.limits.cdrs),
@@ -93,14 +93,15 @@ fn accounts(accounts: &[Account], findings: &mut Findings<'_>) {
     }
 }
 
-fn base_url(path: &str, text: &str, findings: &mut Findings<'_>) {
+/// The URL that an API is below; `secret` travels there.
+fn base_url(path: &str, text: &str, secret: &str, example: &str, findings: &mut Findings<'_>) {
     let Some(url) = absolute_http(path, text, findings) else { return };
     if url.scheme() == "http" && !is_loopback(&url) {
-        let hint = Some("the API key would travel readable; use https".to_owned());
+        let hint = Some(format!("{secret} would travel readable; use https"));
         findings.at(path, "plain http is refused except to loopback", hint);
     }
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-        let hint = Some("the scheme, the host and perhaps a path: `https://api.bulutsantralim.com`".to_owned());
+        let hint = Some(format!("the scheme, the host and perhaps a path: `{example}`"));
         findings.at(path, "must not hold a user, a query or a fragment", hint);
     }
 }

@@ -17,10 +17,6 @@ const KEYS: &[(&str, &str, Off)] = &[
     ("", "push", Off::Null),
     ("", "summaries", Off::Empty),
     ("accounts[]", "names", Off::Empty),
-    ("channels[]", "bot_token", Off::Empty),
-    ("channels[]", "bot_token_file", Off::Empty),
-    ("channels[]", "channel", Off::Empty),
-    ("channels[]", "follow_up", Off::Empty),
     ("http", "link_ttl", Off::Empty),
     ("http", "public_url", Off::Empty),
     ("http", "token", Off::Empty),
@@ -35,6 +31,9 @@ const KEYS: &[(&str, &str, Off)] = &[
 const VALUES: [(&str, &[&str]); 2] = [("routes[].when.event", &LATER_EVENTS), ("tests[].given.event", &LATER_EVENTS)];
 
 const LATER_EVENTS: [&str; 4] = ["call.returned", "call.unreturned", "voicemail.heard", "voicemail.unheard"];
+
+/// What follows up what: it goes where the first part went.
+const FOLLOW_UPS: [(&str, &str); 2] = [("call.returned", "call.missed"), ("voicemail.heard", "voicemail.new")];
 
 /// Reports such keys and values, and takes them out of the tree.
 pub(super) fn refuse(node: &mut Node, findings: &mut Findings<'_>) {
@@ -53,8 +52,14 @@ pub(super) fn refuse(node: &mut Node, findings: &mut Findings<'_>) {
     if let Data::Text(text) = &node.data
         && VALUES.iter().any(|(place, values)| *place == pattern && values.contains(&text.as_str()))
     {
-        let message = format!("`{text}` is not supported by this version of ringback");
-        findings.add(&node.path, node.place, message, None);
+        let (message, hint) = match FOLLOW_UPS.iter().find(|(follow_up, _)| follow_up == text) {
+            Some((_, first)) => (
+                format!("`{text}` is not supported in routes: it goes to the channels that were told of `{first}`"),
+                Some("say `follow_up: true` or `false` in the channel".to_owned()),
+            ),
+            None => (format!("`{text}` is not supported by this version of ringback"), None),
+        };
+        findings.add(&node.path, node.place, message, hint);
         findings.spoil(&node.path);
         node.data = Data::Filler;
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::Context;
-use crate::channel::{Channel, Parcel};
+use crate::channel::{Channel, Earlier, Parcel};
 use crate::config::RecordingMode;
 use crate::event::DeliveryId;
-use crate::outbox::{self, Claim, Failure, FailureKind, Outcome};
+use crate::outbox::{self, Claim, Delivery, Failure, FailureKind, Outcome};
 use crate::pbx::Audio;
 use crate::recording::{Held, Link};
 use crate::render::{Digest, Facts, File, InDigest, Look, Recording};
@@ -28,19 +28,23 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Whether attempts ask for recordings, and so may mark voicemails as heard.
-    pub(super) fn plays(&self) -> bool {
+    /// Whether attempts ask for recordings.
+    fn plays(&self) -> bool {
         self.recording != RecordingMode::None
     }
 
     /// Tries once. The channel bounds its own part; the wait for a link is bounded by [`URL_PATIENCE`].
-    pub(super) async fn send(&self, claim: &mut Claim) -> Outcome {
-        guarded(self.attempt(claim)).await
+    ///
+    /// `earlier` is what the channel has taken of the same matter before.
+    pub(super) async fn send(&self, claim: &mut Claim, earlier: Option<&Delivery>) -> Outcome {
+        guarded(self.attempt(claim, earlier)).await
     }
 
-    async fn attempt(&self, claim: &mut Claim) -> Outcome {
+    async fn attempt(&self, claim: &mut Claim, earlier: Option<&Delivery>) -> Outcome {
         let context = &self.context;
-        let link = if claim.event.recording && self.plays() {
+        // Of what is over nobody needs to hear the recording.
+        let wanted = claim.event.recording && !claim.delivery.event.is_follow_up();
+        let link = if wanted && self.plays() {
             let now = context.clock.moment();
             let late = Duration::try_from(now.at.duration_since(claim.delivery.due_at)).unwrap_or_default();
             let deadline = (now.tick + URL_PATIENCE).saturating_sub(late);
@@ -71,7 +75,12 @@ impl Sender {
             self.degraded(&claim.delivery.channel, failure);
         }
         let id = claim.delivery.id;
-        let parcel = Parcel { id, message: &rendered.message, now: context.clock.now(), earlier: None };
+        let earlier = earlier.map(|earlier| Earlier {
+            id: earlier.id,
+            memo: earlier.memo.as_deref(),
+            shared: earlier.shared.is_some(),
+        });
+        let parcel = Parcel { id, message: &rendered.message, now: context.clock.now(), earlier };
         self.channel.send(parcel, &mut claim.delivery.memo).await
     }
 
@@ -89,7 +98,7 @@ impl Sender {
     /// ours, with which they come again.
     pub(super) fn digest(&self, claims: &[Claim]) -> Result<Digest, Outcome> {
         let make = || {
-            let of = |claim| outbox::settled_by(claim, self.plays());
+            let of = |claim| outbox::settled_by(claim);
             let rows: Vec<InDigest<'_>> = claims
                 .iter()
                 .map(|claim| InDigest { event: &claim.event, event_type: claim.delivery.event, settled: of(claim) })

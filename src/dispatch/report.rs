@@ -61,6 +61,9 @@ impl Lane {
                 delivery = %delivery.id, channel = name, attempts = delivery.attempts, kind, why,
                 again_at = %delivery.due_at, "not delivered yet"
             ),
+            State::Withdrawn { .. } if delivery.event.is_follow_up() => {
+                tracing::info!(delivery = %delivery.id, channel = name, "what it would follow up was not told");
+            }
             State::Withdrawn { .. } => {
                 tracing::info!(delivery = %delivery.id, channel = name, "settled before it was told");
             }

@@ -3,21 +3,31 @@
 //! People would rather read one mail than forty. So when more than `digest_over` are due at once on a channel that people
 //! read, one message tells them all; and what is old news goes into such a message on every channel, however few they are.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::attempt::URL_PATIENCE;
-use super::{Lane, Parcel, UnderWay};
+use super::{Lane, Parcel, STORE_PAUSE, UnderWay};
 use crate::channel::email::upload_time;
 use crate::clock::Moment;
 use crate::config::RecordingMode;
-use crate::cursor::back;
-use crate::event::{Closed, DeliveryId, EventId, Kind};
+use crate::cursor::{ahead, back};
+use crate::event::{Closed, DeliveryId, EventId, EventType};
 use crate::message::ChannelType;
-use crate::outbox::{self, Claim};
+use crate::outbox::{self, Claim, Delivery, Shared, State, Turn};
 use crate::pbx::MOST_AUDIO;
 use crate::recording::DOWNLOAD;
 use crate::store::{StoreError, Together};
 use crate::track;
+
+/// A voicemail is looked at again after this when its call is just being told: it belongs under that message.
+const CALL_FIRST: Duration = Duration::from_secs(2);
+
+/// A claim that is to be sent, and what the channel has taken of its matter before.
+struct Ready {
+    claim: Claim,
+    earlier: Option<Delivery>,
+}
 
 /// On top of the longest attempt: a lease must outlive it.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
@@ -31,6 +41,9 @@ impl Lane {
             store.hurry(&name, now).await?;
             self.recovered = false;
         }
+        if work.settled.is_empty() && work.settling.is_none() {
+            work.withdrawn.clear();
+        }
         let lease = self.lease();
         let (together, left) = store.claim_together(&name, &self.together(now), lease, now).await?;
         self.flooded = left > 0;
@@ -40,8 +53,8 @@ impl Lane {
         }
         let singles = store.claim_due(&name, free, lease, now).await?;
         let full = singles.len() == free;
-        for claim in self.look(singles, work, now).await {
-            self.begin(claim, work, now);
+        for ready in self.look(singles, work, now).await {
+            self.begin(ready, work, now);
         }
         Ok(full)
     }
@@ -69,11 +82,16 @@ impl Lane {
         Together { over, before, most: crate::render::most_in_digest(channel) }
     }
 
-    fn begin(&mut self, mut claim: Claim, work: &mut UnderWay, now: Moment) {
+    fn begin(&mut self, ready: Ready, work: &mut UnderWay, now: Moment) {
+        let Ready { mut claim, earlier } = ready;
+        if claim.delivery.shared.take().is_some() {
+            // The note of a digest that did not get through is not of this message.
+            claim.delivery.memo = None;
+        }
         work.held.insert((claim.delivery.id, claim.lease));
         let (sender, step) = (self.sender.clone(), self.pace.begin(now.tick));
         work.attempts.push(Box::pin(async move {
-            let outcome = sender.send(&mut claim).await;
+            let outcome = sender.send(&mut claim, earlier.as_ref()).await;
             (Parcel { claims: vec![claim], digest: false, step }, outcome)
         }));
     }
@@ -107,41 +125,114 @@ impl Lane {
             };
             for claim in &mut claims {
                 claim.delivery.memo.clone_from(&memo);
+                let settled = outbox::settled_by(claim).is_some_and(Closed::is_an_end);
+                claim.delivery.shared = Some(if settled { Shared::Settled } else { Shared::Open });
             }
             (Parcel { claims, digest: true, step }, outcome)
         }));
         Ok(())
     }
 
-    /// What was settled since it was decided is not told any more; the rest is returned.
-    async fn look(&self, mut claims: Vec<Claim>, work: &mut UnderWay, now: Moment) -> Vec<Claim> {
+    /// What was settled since it was decided is not told any more, and an end only to who was told the beginning; the rest
+    /// is returned.
+    async fn look(&self, mut claims: Vec<Claim>, work: &mut UnderWay, now: Moment) -> Vec<Ready> {
         self.settle_by_voicemails(&mut claims, now).await;
-        let (settled, open) = claims.into_iter().partition(|claim| self.moot(claim).is_some());
+        let (settled, open): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| moot(claim).is_some());
         self.withdraw(settled, work, now);
-        open
+        let mut ready = Vec::with_capacity(open.len());
+        for claim in open {
+            let earlier = match claim.delivery.event {
+                EventType::VoicemailNew => self.earlier_call(&claim, &work.held, now).await,
+                event if event.is_follow_up() => self.first_part(&claim, &work.withdrawn, now).await,
+                _ => Ok(None),
+            };
+            match earlier {
+                Ok(earlier) => ready.push(Ready { claim, earlier }),
+                Err(turn) => self.set_aside(claim, turn, work, now),
+            }
+        }
+        ready
     }
 
     /// The same for a digest: it says of each what has become of it, unless that is so of all. A call that is told by its
-    /// voicemail is not listed besides, nor is what a person has closed.
+    /// voicemail is not listed besides, nor is what a person has closed, nor the end of what this digest tells first.
     async fn look_together(&self, mut claims: Vec<Claim>, work: &mut UnderWay, now: Moment) -> Vec<Claim> {
         self.settle_by_voicemails(&mut claims, now).await;
-        let done = claims.iter().all(|claim| self.moot(claim).is_some());
-        let (gone, told) = claims
+        let (follow_ups, firsts): (Vec<_>, Vec<_>) =
+            claims.into_iter().partition(|claim| claim.delivery.event.is_follow_up());
+        let mut told = Vec::with_capacity(follow_ups.len() + firsts.len());
+        for claim in follow_ups {
+            let first = track::first_delivery(&claim.event, &self.settings.name);
+            let both = firsts.iter().any(|claim| claim.delivery.id == first);
+            match if both { Err(Turn::Withdraw) } else { self.first_part(&claim, &work.withdrawn, now).await } {
+                Ok(_) => told.push(claim),
+                Err(turn) => self.set_aside(claim, turn, work, now),
+            }
+        }
+        let done = told.is_empty() && firsts.iter().all(|claim| moot(claim).is_some());
+        let (gone, rest): (Vec<_>, Vec<_>) = firsts
             .into_iter()
-            .partition(|claim| done || matches!(self.moot(claim), Some(Closed::Voicemail | Closed::ByHand)));
+            .partition(|claim| done || matches!(moot(claim), Some(Closed::Voicemail | Closed::ByHand)));
         self.withdraw(gone, work, now);
+        told.extend(rest);
         told
     }
 
-    /// By what a claim has lost its reason; that which a person has asked for is told all the same.
-    fn moot(&self, claim: &Claim) -> Option<Closed> {
-        outbox::settled_by(claim, self.sender.plays()).filter(|_| !claim.delivery.insisted)
+    /// What the channel was told of the event of a follow-up.
+    async fn first_part(
+        &self,
+        claim: &Claim,
+        withdrawn: &HashSet<DeliveryId>,
+        now: Moment,
+    ) -> Result<Option<Delivery>, Turn> {
+        let id = track::first_delivery(&claim.event, &self.settings.name);
+        let first = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
+        let turn = match outbox::turn(&claim.event, first.as_ref(), now.at) {
+            _ if claim.delivery.insisted && claim.event.settled_by().is_some() => Turn::Go,
+            // The store need not be waited for.
+            Turn::Wait(_) if withdrawn.contains(&id) => Turn::Withdraw,
+            turn => turn,
+        };
+        let taken = first.filter(|first| matches!(first.state, State::Delivered { .. }));
+        if turn == Turn::Go { Ok(taken) } else { Err(turn) }
+    }
+
+    /// What the channel was told of the call in which a voicemail was left.
+    async fn earlier_call(
+        &self,
+        claim: &Claim,
+        held: &HashSet<(DeliveryId, u64)>,
+        now: Moment,
+    ) -> Result<Option<Delivery>, Turn> {
+        let id = track::call_delivery(&claim.event, &self.settings.name);
+        if held.iter().any(|(held, _)| *held == id) {
+            return Err(Turn::Wait(ahead(now.at, CALL_FIRST)));
+        }
+        let call = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
+        Ok(call.filter(|call| matches!(call.state, State::Delivered { .. })))
+    }
+
+    fn cannot_look_up(&self, error: &StoreError, now: Moment) -> Turn {
+        tracing::error!(channel = self.settings.name, %error, "what was told before cannot be looked up");
+        Turn::Wait(ahead(now.at, STORE_PAUSE))
+    }
+
+    /// Not now, or not at all.
+    fn set_aside(&self, claim: Claim, turn: Turn, work: &mut UnderWay, now: Moment) {
+        match turn {
+            Turn::Go | Turn::Withdraw => self.withdraw(vec![claim], work, now),
+            Turn::Wait(until) => {
+                tracing::debug!(delivery = %claim.delivery.id, channel = self.settings.name, %until, "put off");
+                work.settled.push(outbox::put_off(claim, until, now.at));
+            }
+        }
     }
 
     fn withdraw(&self, claims: Vec<Claim>, work: &mut UnderWay, now: Moment) {
         for claim in claims {
             let settled = outbox::withdraw(claim, now.at);
             self.report(&settled, now.at);
+            work.withdrawn.insert(settled.delivery.id);
             work.settled.push(settled);
         }
     }
@@ -149,7 +240,8 @@ impl Lane {
     /// A missed call and the voicemail that was left in it are one matter: while nobody has been told of the call, the
     /// voicemail speaks for both. The two are read side by side, so either may be stored first.
     async fn settle_by_voicemails(&self, claims: &mut [Claim], now: Moment) {
-        let calls: Vec<&mut Claim> = claims.iter_mut().filter(|claim| claim.event.kind == Kind::Call).collect();
+        let calls: Vec<&mut Claim> =
+            claims.iter_mut().filter(|claim| claim.delivery.event == EventType::CallMissed).collect();
         if calls.is_empty() {
             return;
         }
@@ -165,6 +257,13 @@ impl Lane {
             Err(error) => tracing::error!(channel = self.settings.name, %error, "voicemails cannot be looked up"),
         }
     }
+}
+
+/// By what a claim has lost its reason; that which a person has asked for is told all the same, and what tells an end has
+/// it for its reason.
+fn moot(claim: &Claim) -> Option<Closed> {
+    let asked_for = claim.delivery.insisted || claim.delivery.event.is_follow_up();
+    outbox::settled_by(claim).filter(|_| !asked_for)
 }
 
 /// The note that all of them carry.

@@ -34,6 +34,7 @@ fn delivery(state: State, failure: Option<FailureKind>) -> Delivery {
         due_at: at,
         attempts: 1,
         state,
+        shared: None,
         digest_only: false,
         insisted: false,
         waits_since: None,

@@ -175,6 +175,8 @@ pub struct CalledParty {
 pub struct Told {
     /// Its id.
     pub id: DeliveryId,
+    /// As what.
+    pub event: EventType,
     /// Who is told.
     pub channel: String,
     /// Where it stands.
@@ -183,7 +185,12 @@ pub struct Told {
 
 impl Told {
     pub(super) fn of(delivery: &Delivery) -> Self {
-        Self { id: delivery.id, channel: delivery.channel.clone(), state: StateName::of(delivery.state) }
+        Self {
+            id: delivery.id,
+            event: delivery.event,
+            channel: delivery.channel.clone(),
+            state: StateName::of(delivery.state),
+        }
     }
 }
 
@@ -223,7 +230,7 @@ impl DeliveryView {
 impl EventView {
     pub(super) fn of(event: &Event, mut deliveries: Vec<Told>, reveal: bool) -> Self {
         let mask = if reveal { Mask::default() } else { people(event) };
-        deliveries.sort_by(|a, b| a.channel.cmp(&b.channel));
+        deliveries.sort_by(|a, b| (a.event.is_follow_up(), &a.channel).cmp(&(b.event.is_follow_up(), &b.channel)));
         let at = match event.standing {
             Standing::Announced { at } | Standing::Closed { at, .. } => Some(at),
             Standing::Waiting | Standing::Quiet { .. } => None,
@@ -321,6 +328,7 @@ mod tests {
             created_at: at,
             due_at: at,
             attempts: 2,
+            shared: None,
             digest_only: false,
             state: State::Dead { at },
             insisted: false,

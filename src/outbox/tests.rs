@@ -30,6 +30,7 @@ fn claim() -> Claim {
         recording: false,
         seen_at: at(-5),
         standing: Standing::Announced { at: at(0) },
+        ending: None,
         note: None,
     };
     let delivery = Delivery {
@@ -43,6 +44,7 @@ fn claim() -> Claim {
         created_at: at(0),
         due_at: at(0),
         attempts: 0,
+        shared: None,
         digest_only: false,
         state: State::Pending,
         insisted: false,
@@ -161,26 +163,53 @@ fn the_deliveries_of_a_digest_share_its_end_and_wait_as_long_as_the_one_that_was
     assert!(settled.iter().all(|one| one.delivery.state == State::Delivered { at: at(9) }));
 }
 
+fn closed(by: Closed) -> Claim {
+    let mut claim = claim();
+    claim.event.standing = Standing::Closed { at: at(5), by };
+    claim
+}
+
+const ENDS: [Closed; 4] = [Closed::Returned, Closed::CallerReached, Closed::Answered, Closed::Heard];
+
 #[test]
-fn what_is_settled_need_not_be_told_but_our_own_listening_settles_nothing() {
-    let closed = |by, recording, tried: bool| {
-        let mut claim = claim();
-        claim.event.standing = Standing::Closed { at: at(5), by };
-        claim.event.recording = recording;
-        claim.delivery.last_failure = tried.then(|| failure(FailureKind::Timeout));
-        claim
-    };
-    let all =
-        [Closed::Returned, Closed::CallerReached, Closed::Answered, Closed::Voicemail, Closed::Heard, Closed::ByHand];
-    for by in all {
-        assert_eq!(settled_by(&closed(by, true, false), true), Some(by));
-        assert_eq!(settled_by(&closed(by, true, true), false), Some(by), "nobody asked for the audio");
-        assert_eq!(settled_by(&closed(by, false, true), true), Some(by), "there was none to ask for");
-        let after_an_attempt = settled_by(&closed(by, true, true), true);
-        assert_eq!(after_an_attempt, (by != Closed::Heard).then_some(by));
+fn what_is_settled_need_not_be_told() {
+    for by in ENDS.into_iter().chain([Closed::Voicemail, Closed::ByHand]) {
+        assert_eq!(settled_by(&closed(by)), Some(by));
     }
-    assert_eq!(settled_by(&closed(Closed::Expired, false, false), true), None);
-    assert_eq!(settled_by(&claim(), true), None);
+    assert_eq!(settled_by(&closed(Closed::Expired)), None);
+    assert_eq!(settled_by(&claim()), None);
+}
+
+#[test]
+fn an_end_is_told_only_where_the_beginning_was() {
+    let first = |state| Delivery { state, ..claim().delivery };
+    let delivered = first(State::Delivered { at: at(1) });
+    for by in ENDS {
+        let event = closed(by).event;
+        let turn = |first: &Delivery| turn(&event, Some(first), at(10));
+        assert_eq!(turn(&delivered), Turn::Go);
+        assert_eq!(turn(&Delivery { shared: Some(Shared::Open), ..delivered.clone() }), Turn::Go);
+        assert_eq!(turn(&Delivery { shared: Some(Shared::Settled), ..delivered.clone() }), Turn::Withdraw, "told both");
+        assert_eq!(turn(&first(State::Dead { at: at(1) })), Turn::Withdraw);
+        assert_eq!(turn(&first(State::Withdrawn { at: at(1) })), Turn::Withdraw);
+        assert_eq!(super::turn(&event, None, at(10)), Turn::Withdraw, "somebody has dropped it");
+    }
+    for by in [Closed::ByHand, Closed::Expired, Closed::Voicemail] {
+        assert_eq!(turn(&closed(by).event, Some(&delivered), at(10)), Turn::Withdraw, "{by:?}");
+    }
+}
+
+#[test]
+fn an_end_waits_for_a_beginning_that_may_be_under_way_and_is_not_charged_for_it() {
+    let event = closed(Closed::Returned).event;
+    for (due, looked_at) in [(0, 15), (12, 15), (30, 30), (7200, 70)] {
+        let first = Delivery { due_at: at(due), ..claim().delivery };
+        assert_eq!(turn(&event, Some(&first), at(10)), Turn::Wait(at(looked_at)), "due at {due}");
+    }
+    let settled = put_off(after(3), at(15), at(10));
+    assert_eq!((settled.delivery.attempts, settled.delivery.due_at), (3, at(15)));
+    assert_eq!((settled.delivery.state, settled.lease), (State::Pending, 7));
+    assert_eq!(settled.delivery.due_after_restart(at(-100)), at(-95), "it was to wait for five seconds");
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn call(row: &Row<'_>, now: Timestamp) -> Option<Record> {
         kind: Kind::Call,
         direction: direction(row.word("direction").as_deref(), &caller, &dialled),
         caller: Caller { number: caller.number, name: row.name("caller_id_name") },
+        calling_extension: caller.extension,
         called: Called {
             number: dialled.number,
             name: row.name("destination_name"),
@@ -134,6 +135,7 @@ fn voicemail(row: &Row<'_>, now: Timestamp) -> Option<Record> {
         uuid,
         direction: Direction::Inbound,
         caller: Caller { number: row.number("caller_id_number").number, name: row.name("caller_id_name") },
+        calling_extension: None,
         called: Called {
             extension: mailbox.map(|text| number::parse(&text).extension.unwrap_or(text)),
             ..Called::default()

@@ -72,7 +72,7 @@ impl Renderer {
         let story = Story::fitted(story());
         let made = self.variables(look.locale, &default, facts, &story).and_then(|values| {
             let made = self.templates.render_body(&body.template, body.format, &values)?;
-            valid(made, body.format)
+            valid(&made, body.format)
                 .map_err(|problem| format!("{}: {problem}", self.templates.body_place(&body.template)))
         });
         let (body, failure) = match made {
@@ -152,7 +152,7 @@ fn shorten(mut text: String, max: usize) -> String {
 }
 
 /// What a receiver of this format can read.
-fn valid(made: String, format: BodyFormat) -> Result<Bytes, String> {
+fn valid(made: &str, format: BodyFormat) -> Result<Bytes, String> {
     let made = made.trim();
     if made.is_empty() {
         return Err("gives an empty body".to_owned());

@@ -18,7 +18,7 @@ use super::facts::{CallerData, Data, Facts, Recording, Stamp, extension, who};
 use super::helpers::{date, mrkdwn, time};
 use super::text::clean;
 use super::{Look, Renderer, payload, slack, tidy, wrap};
-use crate::event::{Closed, Event, EventType};
+use crate::event::{Closed, Event, EventType, Kind};
 use crate::message::{ChannelType, Locale, Mail, Message};
 
 /// One event of a digest.
@@ -74,7 +74,7 @@ pub(super) struct Context<'a> {
     pub locale: Locale,
     /// False: there are no samples of digests that are sent.
     pub test: bool,
-    /// `37 cevapsız çağrı ve 2 sesli mesaj`.
+    /// `37 cevapsız çağrı, 2 sesli mesaj ve 1 sonuçlanan bildirim`.
     pub what: String,
     /// From the first call to the last: `22.11.2026 08:07 – 11:42`.
     pub span: String,
@@ -82,6 +82,8 @@ pub(super) struct Context<'a> {
     pub calls: usize,
     /// How many are voicemails.
     pub voicemails: usize,
+    /// How many tell the end of what was told before.
+    pub follow_ups: usize,
     /// How many of all are settled since.
     pub settled: usize,
     /// The accounts' names: `main`, `main, branch`.
@@ -97,10 +99,10 @@ pub(super) struct Context<'a> {
 /// One event as a line.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Row<'a> {
-    /// `call.missed` or `voicemail.new`.
+    /// `call.missed`, `call.returned`, `voicemail.new` or `voicemail.heard`.
     #[serde(rename = "type")]
     pub event_type: EventType,
-    /// Whether it is a voicemail.
+    /// Whether it is about a voicemail.
     pub voicemail: bool,
     /// The account's name in the configuration.
     pub account: Cow<'a, str>,
@@ -133,7 +135,8 @@ impl Renderer {
         let data: Vec<Data<'_>> = facts.iter().map(|facts| super::data(look, facts, 0)).collect();
         let rows: Vec<Row<'_>> =
             data.iter().zip(events).map(|(data, event)| Row::new(data.clone(), event, locale)).collect();
-        let audio: Vec<bool> = events.iter().map(|one| one.event.recording).collect();
+        let audio = |one: &InDigest<'_>| one.event.recording && !one.event_type.is_follow_up();
+        let audio: Vec<bool> = events.iter().map(audio).collect();
         let mut fitting = rows.len();
         loop {
             let listen = audio[..fitting].contains(&true);
@@ -226,7 +229,7 @@ impl<'a> Row<'a> {
         };
         Self {
             event_type: event.event_type,
-            voicemail: event.event_type == EventType::VoicemailNew,
+            voicemail: event.event_type.kind() == Kind::Voicemail,
             account: data.account,
             who: who(&caller, locale),
             caller,
@@ -268,8 +271,9 @@ fn settled_in_words(by: Closed, locale: Locale) -> Option<&'static str> {
 
 impl<'a> Context<'a> {
     fn new(rows: &'a [Row<'a>], listen_elsewhere: bool, locale: Locale, timezone: &TimeZone) -> Self {
-        let voicemails = rows.iter().filter(|row| row.voicemail).count();
-        let calls = rows.len() - voicemails;
+        let follow_ups = rows.iter().filter(|row| row.event_type.is_follow_up()).count();
+        let voicemails = rows.iter().filter(|row| row.voicemail && !row.event_type.is_follow_up()).count();
+        let calls = rows.len() - voicemails - follow_ups;
         let mut accounts: Vec<&str> = rows.iter().map(|row| &*row.account).collect();
         accounts.sort_unstable();
         accounts.dedup();
@@ -277,10 +281,11 @@ impl<'a> Context<'a> {
             event_type: "digest",
             locale,
             test: false,
-            what: what(calls, voicemails, locale),
+            what: what(calls, voicemails, follow_ups, locale),
             span: span(rows.iter().map(|row| row.started_at.0), locale, timezone),
             calls,
             voicemails,
+            follow_ups,
             settled: rows.iter().filter(|row| row.settled.is_some()).count(),
             account: accounts.join(", "),
             listen_elsewhere,
@@ -291,18 +296,18 @@ impl<'a> Context<'a> {
 }
 
 /// Turkish counts things without a plural.
-fn what(calls: usize, voicemails: usize, locale: Locale) -> String {
-    let (call, voicemail, and) = match locale {
-        Locale::Tr => ("cevapsız çağrı", "sesli mesaj", "ve"),
-        Locale::En if calls == 1 && voicemails == 1 => ("missed call", "voicemail", "and"),
-        Locale::En if calls == 1 => ("missed call", "voicemails", "and"),
-        Locale::En if voicemails == 1 => ("missed calls", "voicemail", "and"),
-        Locale::En => ("missed calls", "voicemails", "and"),
+fn what(calls: usize, voicemails: usize, follow_ups: usize, locale: Locale) -> String {
+    let (things, and) = match locale {
+        Locale::Tr => ([("cevapsız çağrı", ""), ("sesli mesaj", ""), ("sonuçlanan bildirim", "")], "ve"),
+        Locale::En => ([("missed call", "s"), ("voicemail", "s"), ("follow-up", "s")], "and"),
     };
-    match (calls, voicemails) {
-        (calls, 0) => format!("{calls} {call}"),
-        (0, voicemails) => format!("{voicemails} {voicemail}"),
-        (calls, voicemails) => format!("{calls} {call} {and} {voicemails} {voicemail}"),
+    let counted = [calls, voicemails, follow_ups].into_iter().zip(things).filter(|(count, _)| *count > 0);
+    let mut parts: Vec<String> = counted
+        .map(|(count, (thing, plural))| format!("{count} {thing}{}", if count == 1 { "" } else { plural }))
+        .collect();
+    match parts.pop() {
+        Some(last) if !parts.is_empty() => format!("{} {and} {last}", parts.join(", ")),
+        last => last.unwrap_or_default(),
     }
 }
 

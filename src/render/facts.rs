@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::text::{clean, repeats_number};
-use crate::event::{Called, Caller, Event, EventId, EventType};
+use crate::event::{Called, Caller, Closed, Event, EventId, EventType, Kind};
 use crate::message::Locale;
 use crate::private::{PersonName, PhoneNumber, Secret};
 
@@ -92,8 +92,15 @@ pub struct Data<'a> {
     pub result: Option<Cow<'a, str>>,
     /// The PBX's id of the call by which it was returned.
     pub return_uuid: Option<Cow<'a, str>>,
-    /// When it was returned.
+    /// When it was returned, or its caller reached; when that was noticed, if nothing better is known.
     pub returned_at: Option<Stamp>,
+    /// How it ended: `returned` (called back), `caller_reached` (the same caller was answered later), `answered` (by
+    /// somebody else within the same call) or `heard`. Null while somebody must act.
+    pub settled_by: Option<Closed>,
+    /// The extension that called back, or that the caller reached.
+    pub returned_by: Option<Cow<'a, str>>,
+    /// When the voicemail was heard.
+    pub heard_at: Option<Stamp>,
     /// How many calls the message stands for.
     pub attempts: u32,
     /// The link to the audio, when there is one.
@@ -166,6 +173,9 @@ impl<'a> Data<'a> {
     /// The facts, with a link only if its URL is at most `max_url` bytes of `http(s)`.
     pub fn new(facts: &'a Facts<'_>, max_url: usize) -> Self {
         let event = facts.event;
+        let settled_at = event.settled_at().map(Stamp);
+        let heard = event.kind == Kind::Voicemail;
+        let extension = event.ending.as_ref().and_then(|ending| ending.extension.as_deref());
         Self {
             event_id: event.id,
             account: clean(&event.account, MAX_TEXT),
@@ -179,7 +189,10 @@ impl<'a> Data<'a> {
             queue_wait_seconds: event.queue_wait,
             result: present(event.result.as_deref(), MAX_TEXT),
             return_uuid: present(event.return_uuid.as_deref(), MAX_TEXT),
-            returned_at: None,
+            returned_at: settled_at.filter(|_| !heard),
+            settled_by: event.settled_by(),
+            returned_by: present(extension.filter(|_| settled_at.is_some()), MAX_NUMBER),
+            heard_at: settled_at.filter(|_| heard),
             attempts: 1,
             recording: link(&facts.recording, max_url),
             links: Links::default(),
@@ -241,7 +254,7 @@ pub struct Context<'a> {
     /// The fields of [`Data`].
     #[serde(flatten)]
     pub data: &'a Data<'a>,
-    /// `call.missed` or `voicemail.new`.
+    /// `call.missed`, `call.returned`, `voicemail.new` or `voicemail.heard`.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// `tr` or `en`: the language of the message. The helpers `date`, `time` and `duration` follow it.

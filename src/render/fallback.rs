@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::facts::{Context, Stamp};
 use super::helpers::{date, mrkdwn, slack_url, time};
-use crate::event::EventType;
+use crate::event::{Closed, EventType};
 use crate::message::{Locale, Mail};
 
 /// The essential facts as a mail.
@@ -44,17 +44,30 @@ pub(super) fn slack(context: &Context<'_>, timezone: &TimeZone) -> Bytes {
 /// One line: what, who, when.
 pub(super) fn title(context: &Context<'_>, timezone: &TimeZone) -> String {
     let what = match (context.locale, context.event_type) {
-        (Locale::Tr, EventType::CallMissed) => "Cevapsız çağrı",
-        (Locale::Tr, EventType::VoicemailNew) => "Yeni sesli mesaj",
-        (Locale::En, EventType::CallMissed) => "Missed call",
-        (Locale::En, EventType::VoicemailNew) => "New voicemail",
+        (Locale::Tr, EventType::CallReturned) => match context.data.settled_by {
+            Some(Closed::CallerReached) => "Arayanla görüşüldü",
+            Some(Closed::Answered) => "Yanıtlandı",
+            _ => "Geri arandı",
+        },
+        (Locale::Tr, EventType::VoicemailHeard) => "Sesli mesaj dinlendi",
+        (Locale::En, EventType::CallReturned) => match context.data.settled_by {
+            Some(Closed::CallerReached) => "Caller reached",
+            Some(Closed::Answered) => "Answered",
+            _ => "Called back",
+        },
+        (Locale::En, EventType::VoicemailHeard) => "Voicemail heard",
+        (Locale::Tr, EventType::CallMissed | EventType::CallUnreturned) => "Cevapsız çağrı",
+        (Locale::Tr, EventType::VoicemailNew | EventType::VoicemailUnheard) => "Yeni sesli mesaj",
+        (Locale::En, EventType::CallMissed | EventType::CallUnreturned) => "Missed call",
+        (Locale::En, EventType::VoicemailNew | EventType::VoicemailUnheard) => "New voicemail",
     };
     let test = match (context.data.test, context.locale) {
         (false, _) => "",
         (true, Locale::Tr) => "DENEME: ",
         (true, Locale::En) => "TEST: ",
     };
-    let Stamp(at) = context.data.started_at;
+    let settled_at = context.data.returned_at.or(context.data.heard_at).filter(|_| context.event_type.is_follow_up());
+    let Stamp(at) = settled_at.unwrap_or(context.data.started_at);
     format!("{test}{what}: {} ({})", context.who, time(at, timezone))
 }
 

@@ -28,7 +28,7 @@ use crate::message::Locale;
 
 /// The helpers, by what they do.
 #[derive(Clone)]
-enum Help {
+pub(super) enum Help {
     Date(TimeZone),
     Time(TimeZone),
     Duration,
@@ -46,7 +46,14 @@ enum Help {
 
 /// Makes the helpers known to `registry`.
 pub(super) fn register(registry: &mut Handlebars<'_>, timezone: &TimeZone, format: BodyFormat) {
-    for (name, help) in [
+    for (name, help) in all(timezone, format) {
+        registry.register_helper(name, Box::new(help));
+    }
+}
+
+/// Every helper, by its name in templates.
+pub(super) fn all(timezone: &TimeZone, format: BodyFormat) -> [(&'static str, Help); 10] {
+    [
         ("date", Help::Date(timezone.clone())),
         ("time", Help::Time(timezone.clone())),
         ("duration", Help::Duration),
@@ -57,9 +64,7 @@ pub(super) fn register(registry: &mut Handlebars<'_>, timezone: &TimeZone, forma
         ("markdown_url", Help::MarkdownUrl),
         ("quiet", Help::Quiet),
         ("json", Help::Json { raw: format == BodyFormat::Json }),
-    ] {
-        registry.register_helper(name, Box::new(help));
-    }
+    ]
 }
 
 impl HelperDef for Help {

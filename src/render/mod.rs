@@ -36,7 +36,7 @@ pub use self::look::Look;
 use self::templates::Templates;
 use crate::body::Body;
 use crate::event::{Closed, Event, EventType};
-use crate::message::{ChannelType, Locale, Mail, Message};
+use crate::message::{ChannelType, Locale, Mail, Message, SlackMessage};
 use crate::private::Secret;
 
 /// The longest subject, in characters; what phones and servers show of it is less.
@@ -106,11 +106,17 @@ impl Renderer {
             }
             ChannelType::Slack => {
                 let context = context();
-                let (json, failure) = match self.slack(&context) {
+                let (post, failure) = match self.slack(&context, "json") {
                     Ok(json) => (json, None),
                     Err(failure) => (fallback::slack(&context, &self.timezone), Some(failure)),
                 };
-                (Message::Slack(json.into()), failure)
+                // Without it the earlier message stays as it is, and this one says all there is to say.
+                let update = facts.event_type.is_follow_up().then(|| self.slack(&context, "update.json")).transpose();
+                let (update, failure) = match update {
+                    Ok(update) => (update, failure),
+                    Err(other) => (None, failure.or(Some(other))),
+                };
+                (Message::Slack(SlackMessage { post, update }), failure)
             }
             ChannelType::Webhook => {
                 let context = context();
@@ -168,7 +174,7 @@ impl Renderer {
             });
             problems.extend(failure);
         }
-        problems.extend(notice::samples(now).into_iter().find_map(|sample| {
+        problems.extend(samples::notices(now).into_iter().find_map(|sample| {
             let failure = self.notice(look, &sample).failure?;
             Some((failure, sample.event_type().to_owned()))
         }));
@@ -185,7 +191,7 @@ impl Renderer {
         let rows = samples.iter().zip(by).map(|((event, event_type), settled)| InDigest {
             event,
             event_type: *event_type,
-            settled,
+            settled: event.settled_by().or(settled),
         });
         let rows: Vec<InDigest<'_>> = rows.collect();
         let alone = rows.chunks(1);
@@ -210,8 +216,8 @@ impl Renderer {
         Ok(subject)
     }
 
-    fn slack(&self, context: &Context<'_>) -> Result<bytes::Bytes, String> {
-        let name = format!("{}/slack/{}.json", context.locale.as_str(), context.event_type);
+    fn slack(&self, context: &Context<'_>, ending: &str) -> Result<bytes::Bytes, String> {
+        let name = format!("{}/slack/{}.{ending}", context.locale.as_str(), context.event_type);
         let json = self.templates.render(&name, &wrap(context)?)?;
         slack::fit(&json).map_err(|problem| format!("{}: {problem}", self.templates.place(&name)))
     }

@@ -183,7 +183,7 @@ fn webhook(title: &str, lines: &[String], notice: &Notice) -> Bytes {
 }
 
 /// One that something fails, one that it works again.
-pub(super) fn samples(now: Timestamp) -> [Notice; 2] {
+pub fn samples(now: Timestamp) -> [Notice; 2] {
     let channel = "ofis".to_owned();
     let condition = Condition::ChannelFailing { channel };
     let reason = Reason::new(Cause::Receiver(FailureKind::Timeout), "no complete answer within 15s");

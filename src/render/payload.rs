@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::digest::InDigest;
 use super::facts::{Data, Stamp};
-use crate::event::{Closed, EventType, Standing};
+use crate::event::{Closed, EventType};
 
 /// A body is smaller than this.
 const MAX_BODY: usize = 20_000;
@@ -27,12 +27,18 @@ pub(super) fn names<'d>(data: impl IntoIterator<Item = &'d Data<'d>>) -> Vec<Str
     data.into_iter().flat_map(of).map(|name| name.clone().into_owned()).collect()
 }
 
-/// The body. Its `timestamp` is the event's own: when the call ended.
+/// The body. Its `timestamp` is the event's own: when the call ended, or of a follow-up, when that came about which it
+/// tells.
 pub(super) fn body(event_type: EventType, data: &Data<'_>) -> Bytes {
     let mut bytes = Vec::with_capacity(1536);
     // Cannot fail: string keys, no foreign `Serialize`, and memory as the writer.
-    let _ = serde_json::to_writer(&mut bytes, &Body { event_type, timestamp: data.ended_at, data });
+    let _ = serde_json::to_writer(&mut bytes, &Body { event_type, timestamp: happened_at(event_type, data), data });
     bytes.into()
+}
+
+fn happened_at(event_type: EventType, data: &Data<'_>) -> Stamp {
+    let settled_at = data.returned_at.or(data.heard_at);
+    settled_at.filter(|_| event_type.is_follow_up()).unwrap_or(data.ended_at)
 }
 
 #[derive(Serialize)]
@@ -59,16 +65,13 @@ struct Events<'a> {
 }
 
 /// The body of a digest, and how many of `events` it tells: as many as fit, from the first on, and at least one. Its
-/// `timestamp` is when the last of their calls ended.
+/// `timestamp` is when the last of them came about.
 pub(super) fn digest(events: &[InDigest<'_>], data: Vec<Data<'_>>) -> (Bytes, usize) {
     let mut size = AROUND;
     let mut rows = Vec::new();
     let mut timestamp: Option<Stamp> = None;
-    for (event, mut data) in events.iter().zip(data) {
-        if let (Some(Closed::Returned), Standing::Closed { at, .. }) = (event.settled, event.event.standing) {
-            data.returned_at = Some(Stamp(at));
-        }
-        let ended_at = data.ended_at;
+    for (event, data) in events.iter().zip(data) {
+        let happened_at = happened_at(event.event_type, &data);
         let row = InBody { event_type: event.event_type, settled: event.settled, data };
         // Cannot fail, as above.
         size += serde_json::to_vec(&row).map_or(0, |bytes| bytes.len()) + 1;
@@ -76,7 +79,7 @@ pub(super) fn digest(events: &[InDigest<'_>], data: Vec<Data<'_>>) -> (Bytes, us
             break;
         }
         rows.push(row);
-        timestamp = Some(timestamp.map_or(ended_at, |Stamp(last)| Stamp(last.max(ended_at.0))));
+        timestamp = Some(timestamp.map_or(happened_at, |Stamp(last)| Stamp(last.max(happened_at.0))));
     }
     let mut bytes = Vec::with_capacity(size);
     let body = DigestBody { event_type: "digest", timestamp, data: Events { events: &rows } };

@@ -1,8 +1,11 @@
 //! Sample events: for `check`, `render` and `send-test`, and the hostile ones that templates must survive.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
-use crate::event::{Called, Caller, Event, EventId, EventType, Kind, Standing};
+use crate::cursor::ahead;
+use crate::event::{Called, Caller, Closed, Ending, Event, EventId, EventType, Kind, Standing};
 use crate::private::{Digits, PersonName, PhoneNumber};
 
 /// Names that callers may choose, each against some format.
@@ -21,16 +24,25 @@ pub const HOSTILE_NAMES: [&str; 12] = [
     "",
 ];
 
-/// A full event, as contract section 4 shows it, that ended at `now`.
+/// A full event, as contract section 4 shows it, that ended at `now`; that of a follow-up has been settled since.
 pub fn event(event_type: EventType, now: Timestamp) -> Event {
-    let kind = match event_type {
-        EventType::CallMissed => Kind::Call,
-        EventType::VoicemailNew => Kind::Voicemail,
+    let kind = event_type.kind();
+    let settled_at = ahead(now, Duration::from_secs(23 * 60));
+    let (standing, ending) = match event_type {
+        EventType::CallReturned => {
+            let ending = Ending { at: settled_at, extension: Some("1014".to_owned()) };
+            (Standing::Closed { at: settled_at, by: Closed::Returned }, Some(ending))
+        }
+        EventType::VoicemailHeard => {
+            let ending = Ending { at: settled_at, extension: None };
+            (Standing::Closed { at: settled_at, by: Closed::Heard }, Some(ending))
+        }
+        _ => (Standing::Announced { at: now }, None),
     };
     let uuid = "651f8a68-782e-11e7-a6b6-5bedc26e2ab3";
     let call = kind == Kind::Call;
     Event {
-        id: EventId::derive("main", event_type, uuid),
+        id: EventId::derive("main", kind.first_event(), uuid),
         account: "main".to_owned(),
         kind,
         uuid: uuid.to_owned(),
@@ -49,10 +61,11 @@ pub fn event(event_type: EventType, now: Timestamp) -> Event {
         duration: Some(65),
         queue_wait: call.then_some(10),
         result: call.then(|| "Cevapsız".to_owned()),
-        return_uuid: None,
+        return_uuid: (event_type == EventType::CallReturned).then(|| "7c9e6679-7425-40de-944b-e07fc1f90ae7".to_owned()),
         recording: !call,
         seen_at: now,
-        standing: Standing::Announced { at: now },
+        standing,
+        ending,
         note: None,
     }
 }
@@ -65,6 +78,7 @@ pub fn all(event_type: EventType, now: Timestamp) -> Vec<(String, Event)> {
     let mut sparse = full.clone();
     sparse.caller.name = None;
     sparse.called = Called::default();
+    (sparse.ending, sparse.return_uuid) = (None, None);
     (sparse.duration, sparse.queue_wait, sparse.result) = (None, None, None);
     let mut inside = full.clone();
     inside.caller = Caller { number: Some(number("1014", None, "1014")), name: None };
@@ -78,6 +92,14 @@ pub fn all(event_type: EventType, now: Timestamp) -> Vec<(String, Event)> {
         ("extension".to_owned(), inside),
         ("long".to_owned(), long),
     ];
+    if event_type == EventType::CallReturned {
+        for by in [Closed::CallerReached, Closed::Answered] {
+            let mut reached = full.clone();
+            reached.return_uuid = None;
+            reached.standing = Standing::Closed { at: reached.settled_at().unwrap_or(now), by };
+            samples.push((if by == Closed::Answered { "answered" } else { "reached" }.to_owned(), reached));
+        }
+    }
     for (position, name) in HOSTILE_NAMES.into_iter().enumerate() {
         let mut hostile = full.clone();
         fill(&mut hostile, name, name);
@@ -85,6 +107,8 @@ pub fn all(event_type: EventType, now: Timestamp) -> Vec<(String, Event)> {
     }
     samples
 }
+
+pub use super::notice::samples as notices;
 
 /// Puts a text wherever the PBX could.
 pub(super) fn fill(event: &mut Event, name: &str, text: &str) {
@@ -98,6 +122,9 @@ pub(super) fn fill(event: &mut Event, name: &str, text: &str) {
     };
     event.result = Some(text.to_owned());
     event.return_uuid = Some(text.to_owned());
+    if let Some(ending) = &mut event.ending {
+        ending.extension = Some(text.to_owned());
+    }
 }
 
 fn number(raw: &str, e164: Option<&str>, display: &str) -> PhoneNumber {

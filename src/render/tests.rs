@@ -98,7 +98,7 @@ fn a_webhook_body_is_that_of_the_contract() {
             r#""called":{{"number":"902129876543","e164":"+902129876543","display":"0212 987 65 43","name":"Dahili 1","extension":"1002","queue":"201"}},"#,
             r#""started_at":"2026-11-22T05:07:24Z","ended_at":"2026-11-22T05:08:29Z","#,
             r#""duration_seconds":65,"queue_wait_seconds":10,"result":"Cevapsız","#,
-            r#""return_uuid":null,"returned_at":null,"attempts":1,"#,
+            r#""return_uuid":null,"returned_at":null,"settled_by":null,"returned_by":null,"heard_at":null,"attempts":1,"#,
             r#""recording":{{"url":"{url}","expires_at":"2026-11-22T06:08:29Z"}},"#,
             r#""links":{{"listen":null,"callback":null}}}}}}"#
         ),
@@ -342,9 +342,9 @@ fn every_problem_of_the_folder_is_told_at_once_with_file_and_line() {
     let root = folder.path().display().to_string();
     insta::assert_snapshot!(problems.join("\n").replace(&root, "FOLDER"), @"
     FOLDER/en/slack/missed.json.hbs: replaces no built-in template
-    hint: these can be replaced: en/slack/digest.json.hbs, en/slack/call.missed.json.hbs, en/slack/voicemail.new.json.hbs
+    hint: these can be replaced: en/slack/digest.json.hbs, en/slack/call.missed.json.hbs, en/slack/voicemail.new.json.hbs, en/slack/call.returned.json.hbs, en/slack/call.returned.update.json.hbs, en/slack/voicemail.heard.json.hbs, en/slack/voicemail.heard.update.json.hbs
     FOLDER/tr/email/call.missed.html: replaces no built-in template
-    hint: these can be replaced: tr/email/call.missed.subject.txt.hbs, tr/email/call.missed.txt.hbs, tr/email/call.missed.html.hbs, tr/email/voicemail.new.subject.txt.hbs, tr/email/voicemail.new.txt.hbs, tr/email/voicemail.new.html.hbs, tr/email/digest.subject.txt.hbs, tr/email/digest.txt.hbs, tr/email/digest.html.hbs, en/email/call.missed.html.hbs
+    hint: these can be replaced: tr/email/call.missed.subject.txt.hbs, tr/email/call.missed.txt.hbs, tr/email/call.missed.html.hbs, tr/email/voicemail.new.subject.txt.hbs, tr/email/voicemail.new.txt.hbs, tr/email/voicemail.new.html.hbs, tr/email/digest.subject.txt.hbs, tr/email/digest.txt.hbs, tr/email/digest.html.hbs, tr/email/call.returned.subject.txt.hbs, tr/email/call.returned.txt.hbs, tr/email/call.returned.html.hbs, tr/email/voicemail.heard.subject.txt.hbs, tr/email/voicemail.heard.txt.hbs, tr/email/voicemail.heard.html.hbs, en/email/call.missed.html.hbs
     FOLDER/tr/email/voicemail.new.txt.hbs: is not UTF-8
     FOLDER/en/slack/call.missed.json.hbs:1:6: a `{{…}}` is not understood or not closed
     FOLDER/tr/email/call.missed.txt.hbs:3:13: a block is opened and not closed
@@ -514,4 +514,52 @@ fn a_masked_message_still_says_who_and_keeps_extensions_ids_and_links() {
     let facts = Facts { event: &numbered, ..facts };
     let Message::Email(mail) = renderer.render(&masked, &facts).message else { panic!() };
     assert_eq!(mail.subject, "Cevapsız çağrı: 0312 *** ** 67 (08:07)", "a name that repeats the number is none");
+}
+
+/// The names in a value, of objects in it too.
+fn names(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                found.insert(name.clone());
+                names(value, found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| names(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_readme_names_every_variable_and_helper_of_the_templates() {
+    let readme = include_str!("../../README.md");
+    let event = samples::event(EventType::CallMissed, now());
+    let (mut facts, row) = (
+        facts(&event, EventType::CallMissed, link()),
+        InDigest { event: &event, event_type: EventType::CallMissed, settled: None },
+    );
+    facts.test = true;
+    let data = Data::new(&facts, 4000);
+    let folder = folder(&[("b.hbs", "{{json this}}")]);
+    let body = Body {
+        template: crate::body::BodyTemplate::File(folder.path().join("b.hbs")),
+        format: crate::body::BodyFormat::Json,
+    };
+    let renderer = renderer().with_bodies(vec![body.clone()]).unwrap();
+    let look = Look { body: Some(body), ..Look::new(ChannelType::Webhook, Locale::Tr) };
+    let everything = sent(renderer.render(&look, &facts).message).remove(0);
+    let of_a_digest = sent(renderer.digest(&look, &[row]).message).remove(0);
+    let mut found = BTreeSet::new();
+    names(&serde_json::to_value(Context::new(&data, &facts, Locale::Tr)).unwrap(), &mut found);
+    for text in [everything, of_a_digest] {
+        names(&serde_json::from_str(&text).unwrap(), &mut found);
+    }
+    assert!(found.len() > 40 && found.contains("link_text") && found.contains("span"), "{found:?}");
+    for name in found {
+        let shown = [format!("`{name}`"), format!("\"{name}\""), format!("`{{{{{name}")];
+        assert!(shown.iter().any(|form| readme.contains(form)), "README.md does not name the variable `{name}`");
+    }
+    for (helper, _) in helpers::all(&TimeZone::UTC, crate::body::BodyFormat::Text) {
+        assert!(readme.contains(&format!("{{{{{helper} ")), "README.md does not name the helper `{helper}`");
+    }
 }

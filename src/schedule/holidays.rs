@@ -13,7 +13,7 @@ pub enum Off {
 
 /// The eves of Ramazan Bayramı, which has three days, and of Kurban Bayramı, which has four.
 ///
-/// Source: the calendar conversion of the Diyanet İşleri Başkanlığı (vakithesaplama.diyanet.gov.tr/hicriden_miladiye.php),
+/// Source: the calendar conversion of the Diyanet İşleri Başkanlığı (`vakithesaplama.diyanet.gov.tr/hicriden_miladiye.php`),
 /// by which the government announces them. In 2033 there are two Ramazan Bayramı.
 const EVES: [(Date, Date); 9] = [
     (date(2024, 4, 9), date(2024, 6, 15)),

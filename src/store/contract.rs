@@ -41,6 +41,7 @@ macro_rules! exercise {
             a_row_of_the_outbox_is_found_by_its_id
             what_a_person_has_closed_no_commit_opens_again
             list_events_gives_the_events_that_are_wanted
+            a_fetch_is_noted_durably_beside_whatever_else_is_written
             prune_forgets_what_is_old_and_finished_and_keeps_the_rest
             open_events_are_those_of_the_source_that_somebody_must_act_on
             a_cursor_reads_back_as_it_was_written
@@ -94,6 +95,7 @@ pub(super) fn delivery(uuid: &str, channel: &str) -> Delivery {
         created_at: at,
         due_at: at,
         attempts: 0,
+        shared: None,
         digest_only: false,
         state: State::Pending,
         insisted: false,
@@ -554,6 +556,22 @@ pub(super) async fn list_events_gives_the_events_that_are_wanted(open: impl Asyn
     assert_eq!(store.list_events(&|_| true).await.unwrap().len(), 2);
     assert_eq!(store.list_events(&Event::is_open).await.unwrap(), [event("open")]);
     assert_eq!(store.list_events(&|event| event.uuid == "quiet").await.unwrap(), [quiet]);
+}
+
+pub(super) async fn a_fetch_is_noted_durably_beside_whatever_else_is_written(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let (a, b) = (event("a").id, event("b").id);
+    let later = after(morning(), SECOND);
+    let noted = tokio::join!(store.note_fetch(a, later), store.note_fetch(a, morning()), store.note_fetch(b, later));
+    assert!(noted.0.is_ok() && noted.1.is_ok() && noted.2.is_ok());
+    store.commit(Batch { events: vec![event("a")], ..Batch::default() }, later).await.unwrap();
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(store.fetches(a).await.unwrap(), [morning().at, later.at]);
+    assert_eq!(store.fetches(b).await.unwrap(), [later.at]);
+    assert!(store.fetches(event("c").id).await.unwrap().is_empty());
+    assert_eq!(store.prune(later.at).await.unwrap(), 1, "the older one");
+    assert_eq!(store.fetches(a).await.unwrap(), [later.at]);
 }
 
 pub(super) async fn prune_forgets_what_is_old_and_finished_and_keeps_the_rest(open: impl AsyncFn(Moment) -> Shared) {

@@ -188,7 +188,13 @@ pub trait Store: Send + Sync {
     /// What waits, channel by channel.
     async fn backlog(&self, now: Moment) -> Result<Vec<Backlog>, StoreError>;
 
-    /// Forgets closed and quiet events, and finished deliveries, that are older than `before`. Returns how many.
+    /// Notes, durably, that ringback is about to fetch the recording of a voicemail, which may mark it as heard.
+    async fn note_fetch(&self, event: EventId, now: Moment) -> Result<(), StoreError>;
+
+    /// When the recording of a voicemail was fetched by ringback, or was about to be.
+    async fn fetches(&self, event: EventId) -> Result<Vec<Timestamp>, StoreError>;
+
+    /// Forgets closed and quiet events, finished deliveries and notes that are older than `before`. Returns how many.
     async fn prune(&self, before: Timestamp) -> Result<usize, StoreError>;
 
     /// Whether it can write, tried by writing.

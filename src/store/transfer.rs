@@ -6,10 +6,11 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead, Write};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Cursor;
-use crate::event::{Event, Kind};
+use crate::event::{Event, EventId, Kind};
 use crate::outbox::Delivery;
 use crate::store::Source;
 
@@ -35,6 +36,17 @@ pub enum Row {
         /// How far.
         cursor: Cursor,
     },
+    /// That ringback has fetched a recording.
+    Fetch(Fetch),
+}
+
+/// That ringback has fetched a recording, which may have marked the voicemail as heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetch {
+    /// Of which voicemail.
+    pub event: EventId,
+    /// When it began to.
+    pub at: Timestamp,
 }
 
 impl Row {
@@ -49,6 +61,7 @@ impl Row {
             Self::Event(event) => event.id.to_string(),
             Self::Delivery(delivery) => delivery.id.to_string(),
             Self::Cursor { account, kind, .. } => format!("{} {account}", kind.as_str()),
+            Self::Fetch(Fetch { event, at }) => format!("the fetch of {event} at {at}"),
         }
     }
 }

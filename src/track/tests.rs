@@ -36,6 +36,7 @@ fn missed(uuid: &str) -> Record {
         return_uuid: None,
         audio: Audio::None,
         read_at: None,
+        calling_extension: None,
     }
 }
 
@@ -208,48 +209,94 @@ fn copies_that_nobody_answered_are_one_call_from_its_first_ring_to_its_last() {
     assert_eq!((one.return_uuid.as_deref(), one.audio), (Some("r1"), Audio::Present));
 }
 
+/// By what `other` settles `event`.
+fn settled_with(event: &Event, other: &Record) -> Option<Closed> {
+    reached(event, other, at(60))?.settled_by()
+}
+
 #[test]
 fn a_caller_who_was_answered_or_returned_later_is_reached() {
     let later = |record: Record| Record { started_at: at(5), ..record };
-    for other in [later(answered("u2")), later(returned("u2"))] {
-        assert_eq!(reached(&waiting(), &other), Some(Closed::CallerReached));
-        assert_eq!(reached(&announced(), &other), Some(Closed::CallerReached));
-        assert_eq!(reached(&waiting(), &from(other.clone(), "+90 312 123 45 67")), Some(Closed::CallerReached));
-        assert_eq!(reached(&waiting(), &from(other.clone(), "02121112233")), None);
-        assert_eq!(reached(&waiting(), &from(other.clone(), "anonymous")), None);
-        assert_eq!(reached(&waiting(), &Record { started_at: at(-21), ..other.clone() }), None, "that was before");
-        assert_eq!(reached(&waiting(), &Record { direction: Direction::Outbound, ..other }), None);
+    let answered = (later(answered("u2")), Closed::CallerReached);
+    for (other, by) in [answered, (later(returned("u2")), Closed::Returned)] {
+        assert_eq!(settled_with(&waiting(), &other), Some(by));
+        assert_eq!(settled_with(&announced(), &other), Some(by));
+        assert_eq!(settled_with(&waiting(), &from(other.clone(), "+90 312 123 45 67")), Some(by));
+        assert_eq!(settled_with(&waiting(), &from(other.clone(), "02121112233")), None);
+        assert_eq!(settled_with(&waiting(), &from(other.clone(), "anonymous")), None);
+        assert_eq!(settled_with(&waiting(), &Record { started_at: at(-21), ..other.clone() }), None, "that was before");
+        assert_eq!(settled_with(&waiting(), &Record { direction: Direction::Outbound, ..other }), None);
     }
-    assert_eq!(reached(&waiting(), &later(missed("u2"))), None);
+    assert_eq!(settled_with(&waiting(), &later(missed("u2"))), None);
+}
+
+#[test]
+fn of_a_caller_who_was_reached_it_is_known_when_and_by_whom() {
+    let called = Called { extension: Some("1008".to_owned()), ..Called::default() };
+    let other = Record { started_at: at(5), called, ..answered("u2") };
+    let event = reached(&announced(), &other, at(60)).unwrap();
+    assert_eq!(event.ending, Some(Ending { at: at(5), extension: Some("1008".to_owned()) }));
+    assert_eq!(event.settled_at(), Some(at(5)));
+    let event = reached(&announced(), &Record { started_at: at(5), ..returned("u2") }, at(60)).unwrap();
+    assert_eq!((event.return_uuid.as_deref(), event.ending.as_ref()), (Some("r1"), None));
+    assert_eq!(event.settled_at(), Some(at(60)), "when it was noticed");
 }
 
 #[test]
 fn a_call_is_answered_when_another_leg_of_it_was() {
-    assert_eq!(reached(&waiting(), &answered("u1")), Some(Closed::Answered));
-    assert_eq!(reached(&waiting(), &missed("u1")), None);
+    assert_eq!(settled_with(&waiting(), &answered("u1")), Some(Closed::Answered));
+    assert_eq!(settled_with(&waiting(), &missed("u1")), None);
     let message = see(None, &voicemail("u1"), 10).unwrap();
-    assert_eq!(reached(&message, &answered("u1")), None, "somebody left a message all the same");
+    assert_eq!(settled_with(&message, &answered("u1")), None, "somebody left a message all the same");
     let closed = close(&waiting(), Closed::Returned, at(30));
-    assert_eq!(reached(&closed, &answered("u1")), None);
+    assert_eq!(settled_with(&closed, &answered("u1")), None);
 }
 
 #[test]
 fn withheld_callers_are_never_one_person() {
     let hidden = |uuid: &str| from(Record { started_at: at(5), ..answered(uuid) }, "anonymous");
     let event = see(None, &from(missed("u1"), "anonymous"), 10).unwrap();
-    assert_eq!(reached(&event, &hidden("u2")), None);
+    assert_eq!(settled_with(&event, &hidden("u2")), None);
     let returned = see(None, &from(returned("u2"), ""), 10).unwrap();
-    assert!(!reached_with(&event, &returned));
+    assert_eq!(returned_with(&event, &returned, at(60)), None);
 }
 
 #[test]
 fn a_returned_call_settles_the_earlier_ones_of_its_caller_only() {
     let back = see(None, &Record { started_at: at(5), ..returned("u2") }, 30).unwrap();
-    assert!(reached_with(&waiting(), &back) && reached_with(&announced(), &back));
+    let with = |event: &Event| returned_with(event, &back, at(60));
+    for event in [waiting(), announced()] {
+        let settled = with(&event).unwrap();
+        assert_eq!((settled.settled_by(), settled.return_uuid.as_deref()), (Some(Closed::Returned), Some("r1")));
+    }
     let later = see(None, &Record { started_at: at(6), ended_at: Some(at(9)), ..missed("u3") }, 30).unwrap();
-    assert!(!reached_with(&later, &back));
-    assert!(!reached_with(&Event { account: "branch".into(), ..waiting() }, &back));
-    assert!(!reached_with(&back, &back));
+    assert_eq!(with(&later), None);
+    assert_eq!(with(&Event { account: "branch".into(), ..waiting() }), None);
+    assert_eq!(with(&back), None);
+}
+
+#[test]
+fn the_end_is_news_of_what_was_announced_and_still_watched_only() {
+    let ended = |by| close(&announced(), by, at(3600));
+    let rules = Rules { follow_up: Duration::from_secs(3600), ..rules() };
+    for by in [Closed::Returned, Closed::CallerReached, Closed::Answered] {
+        assert!(is_news(&announced(), &ended(by), at(3600), &rules), "{by:?}");
+        assert!(!is_news(&waiting(), &ended(by), at(3600), &rules), "{by:?}: nobody was told");
+        assert!(!is_news(&announced(), &ended(by), at(3601), &rules), "{by:?}: watched no more");
+        let ending = Some(Ending { at: at(3590), extension: None });
+        assert!(is_news(&announced(), &Event { ending, ..ended(by) }, at(9000), &rules), "{by:?}: seen late");
+    }
+    for by in [Closed::Voicemail, Closed::Expired, Closed::ByHand] {
+        assert!(!is_news(&announced(), &ended(by), at(60), &rules), "{by:?}");
+    }
+}
+
+#[test]
+fn a_mark_just_when_ringback_asked_for_the_audio_is_of_ringback() {
+    let ours = |mark| heard_by_us(at(mark), &[at(0), at(1000)]);
+    assert!([-60, 0, 15, 940, 1015].into_iter().all(ours));
+    assert!(![-61, 16, 939, 1016].into_iter().any(ours));
+    assert!(!heard_by_us(at(0), &[]));
 }
 
 #[test]

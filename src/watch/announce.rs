@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::Watcher;
 use crate::cursor::{Cursor, back};
-use crate::event::{Caller, Closed, DeliveryId, Event, EventId, Kind, Quiet, Record, Standing};
-use crate::outbox::{Delivery, State};
+use crate::event::{Caller, Closed, Event, EventId, EventType, Kind, Quiet, Record, Standing};
+use crate::outbox::Delivery;
 use crate::private::PhoneNumber;
 use crate::route::{Decision, Subject};
 use crate::store::{Batch, StoreError};
@@ -38,9 +38,10 @@ impl Watcher {
             };
             self.settle_before_announcing(&mut events, &settling).await?;
         }
+        let deliveries = self.follow_ups(&mut events).await?;
         let now = self.context.clock.moment();
-        let mut batch =
-            Batch { cursor: cursor.clone().map(|cursor| (self.source.clone(), cursor)), ..Batch::default() };
+        let cursor_row = cursor.clone().map(|cursor| (self.source.clone(), cursor));
+        let mut batch = Batch { cursor: cursor_row, deliveries, ..Batch::default() };
         for mut event in events {
             if event.standing == Standing::Waiting && track::announce_at(&event, &self.settings.rules) <= read_at {
                 event.standing = self.announce(&event, now.at, &mut batch.deliveries);
@@ -55,10 +56,11 @@ impl Watcher {
         }
         if !batch.is_empty() {
             let events = batch.events.clone();
-            let told: Vec<EventId> = batch.deliveries.iter().map(|delivery| delivery.event_id).collect();
+            let told: Vec<(EventId, EventType)> =
+                batch.deliveries.iter().map(|delivery| (delivery.event_id, delivery.event)).collect();
             self.context.store.commit(batch, now).await?;
             for event in events {
-                self.report(&event, told.iter().filter(|id| **id == event.id).count());
+                self.report(&event, &told);
                 if event.is_open() {
                     self.open.insert(event.id, event);
                 } else {
@@ -81,8 +83,8 @@ impl Watcher {
             if event.standing != Standing::Waiting {
                 continue;
             }
-            if let Some(by) = settling.iter().find_map(|record| track::reached(event, record)) {
-                *event = track::close(event, by, now);
+            if let Some(reached) = settling.iter().find_map(|record| track::reached(event, record, now)) {
+                *event = reached;
             } else if track::speaks_for_its_call(voicemail.as_ref()) {
                 *event = track::close(event, Closed::Voicemail, now);
             }
@@ -100,15 +102,15 @@ impl Watcher {
         if returned.is_empty() {
             return;
         }
-        let reached = |event: &Event| returned.iter().any(|returned| track::reached_with(event, returned));
+        let settled = |event: &Event| returned.iter().find_map(|returned| track::returned_with(event, returned, now));
         for event in events.iter_mut() {
-            if reached(event) {
-                *event = track::close(event, Closed::CallerReached, now);
+            if let Some(settled) = settled(event) {
+                *event = settled;
             }
         }
-        for event in self.open.values() {
-            if reached(event) && !events.iter().any(|changed| changed.id == event.id) {
-                events.push(track::close(event, Closed::CallerReached, now));
+        for event in self.open.values().filter_map(settled) {
+            if !events.iter().any(|changed| changed.id == event.id) {
+                events.push(event);
             }
         }
     }
@@ -118,24 +120,9 @@ impl Watcher {
         let event_type = event.kind.first_event();
         match self.context.router.decide(&Subject::of(event, event_type)) {
             Decision::Notify(channels) => {
-                deliveries.extend(channels.into_iter().map(|(channel, rule)| Delivery {
-                    id: DeliveryId::derive(&event.account, event_type, &event.uuid, &channel),
-                    event_id: event.id,
-                    event: event_type,
-                    channel,
-                    rule,
-                    happened_at: event.ended_at,
-                    seen_at: event.seen_at,
-                    created_at: now,
-                    due_at: now,
-                    attempts: 0,
-                    digest_only: track::is_old_news(event, &self.settings.rules),
-                    state: State::Pending,
-                    insisted: false,
-                    last_failure: None,
-                    memo: None,
-                    waits_since: None,
-                }));
+                let digest_only = track::is_old_news(event, &self.settings.rules);
+                let new = |(channel, rule)| Delivery { digest_only, ..Delivery::new(event, channel, rule, now) };
+                deliveries.extend(channels.into_iter().map(new));
                 Standing::Announced { at: now }
             }
             Decision::Muted(rule) => {
@@ -150,17 +137,20 @@ impl Watcher {
     }
 
     /// Logs and counts what is stored now: a store that refuses is asked again and again.
-    fn report(&self, event: &Event, channels: usize) {
+    fn report(&self, event: &Event, told: &[(EventId, EventType)]) {
+        let channels = |event_type| told.iter().filter(|told| **told == (event.id, event_type)).count();
         if let Standing::Quiet { why } = event.standing {
             self.context.metrics.quiet(&event.account, why);
         }
-        if channels > 0 {
-            let event_type = event.kind.first_event();
-            tracing::info!(
-                event = %event.id, r#type = %event_type, account = event.account, channels,
-                caller = %masked(&event.caller), "announced"
-            );
-            self.context.metrics.event(&event.account, event_type);
+        for (event_type, what) in [(event.kind.first_event(), "announced"), (event.kind.follow_up(), "followed up")] {
+            let channels = channels(event_type);
+            if channels > 0 {
+                tracing::info!(
+                    event = %event.id, r#type = %event_type, account = event.account, channels,
+                    caller = %masked(&event.caller), "{what}"
+                );
+                self.context.metrics.event(&event.account, event_type);
+            }
         }
     }
 

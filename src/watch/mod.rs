@@ -21,6 +21,7 @@ use crate::store::{Source, Store, StoreError};
 use crate::track::{self, Rules};
 
 mod announce;
+mod endings;
 mod plan;
 mod read;
 mod walk;
@@ -61,6 +62,8 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// Who is told.
     pub router: Arc<Router>,
+    /// The channels that are told how what they were told has ended.
+    pub follow_ups: Arc<[String]>,
     /// The time.
     pub clock: Clock,
     /// What is counted.

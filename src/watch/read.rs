@@ -16,6 +16,12 @@ use crate::track;
 /// The wider read while announced calls are open.
 const FOLLOW_UP_EVERY: Duration = Duration::from_secs(5 * 60);
 
+/// How much longer than it is watched for the wider read looks back for an open call, which is dated by its start.
+const LONG_CALL: Duration = Duration::from_secs(2 * 3600);
+
+/// The PBX answers for no longer range (domain: 31 days).
+const WIDEST: Duration = Duration::from_secs(31 * 86_400);
+
 /// The wider read when nothing is open: a sweep for what became visible later than `lookback` allows for.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
@@ -52,7 +58,7 @@ impl Watcher {
         };
         let page = self.page(walk.ask, walk.page).await?;
         let more = walk.turn(&page);
-        if walk.ask.unsettled {
+        if walk.ask.unsettled || self.source.kind == Kind::Voicemail {
             self.stage(&mut walk, page.records).await?;
         } else {
             self.stage_reached(&mut walk, &page.records, now);
@@ -79,10 +85,15 @@ impl Watcher {
     }
 
     fn wider_ask(&self, now: Timestamp) -> Ask {
-        let widest = back(now, self.settings.rules.follow_up.max(self.settings.lookback));
-        // With something open, only as far back as that reaches; a sweep reaches as far as the follow-up would.
-        let from = self.open.values().map(|event| event.started_at).min().map_or(widest, |oldest| oldest.max(widest));
-        Ask { from, to: None, unsettled: true }
+        let follow_up = self.settings.rules.follow_up.max(self.settings.lookback);
+        let Some(oldest) = self.open.values().map(|event| event.started_at).min() else {
+            // A sweep reaches as far as the follow-up would.
+            return Ask { from: back(now, follow_up), to: None, unsettled: true };
+        };
+        // Only as far back as something is open; it began before it ended, from when on it is watched.
+        let from = oldest.max(back(now, (follow_up + LONG_CALL).min(WIDEST)));
+        // A voicemail that was heard is not in the list of the unheard, and that it is not there proves nothing.
+        Ask { from, to: None, unsettled: self.source.kind == Kind::Call }
     }
 
     fn answered_from(&self, now: Timestamp) -> Timestamp {
@@ -167,7 +178,16 @@ impl Watcher {
         let now = walk.read_at;
         let account = self.source.account.as_str();
         let first = self.source.kind.first_event();
-        let records = track::merge_copies(records);
+        let mut records = track::merge_copies(records);
+        for record in &mut records {
+            let id = EventId::derive(account, first, &record.uuid);
+            if let Some(at) = record.read_at
+                && (self.open.contains_key(&id) || walk.staged.contains_key(&id))
+                && track::heard_by_us(at, &self.context.store.fetches(id).await?)
+            {
+                record.read_at = None;
+            }
+        }
         let ids: Vec<_> = records.iter().map(|record| EventId::derive(account, first, &record.uuid)).collect();
         let unknown: Vec<EventId> =
             ids.iter().filter(|id| !walk.staged.contains_key(id) && !self.open.contains_key(id)).copied().collect();
@@ -241,8 +261,8 @@ impl Watcher {
     /// Open calls whose caller was reached later, or that another leg has answered, are settled.
     fn stage_reached(&self, walk: &mut Walk, records: &[Record], now: Timestamp) {
         for event in self.open.values() {
-            if let Some(by) = records.iter().find_map(|record| track::reached(event, record)) {
-                walk.staged.insert(event.id, track::close(event, by, now));
+            if let Some(reached) = records.iter().find_map(|record| track::reached(event, record, now)) {
+                walk.staged.insert(event.id, reached);
             }
         }
     }

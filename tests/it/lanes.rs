@@ -328,7 +328,9 @@ async fn a_digest_of_calls_that_have_all_been_returned_is_not_sent() {
     office.slack.set_mode(Mode::Ok);
     office.pass(&running, HOUR, MINUTE).await;
     assert_eq!(office.slack.accepted(), 0);
-    assert_eq!(rows(&running, |row| matches!(row.state, State::Withdrawn { .. })).await, 25);
+    // The calls, and as many follow-ups to what nobody was told.
+    assert_eq!(rows(&running, |row| matches!(row.state, State::Withdrawn { .. })).await, 50);
+    assert_eq!(rows(&running, |row| row.event.is_follow_up()).await, 25);
     running.stop().await;
 }
 

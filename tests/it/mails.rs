@@ -57,7 +57,11 @@ fn channel() -> Email {
 
 fn bytes(message: &Message, event: EventType) -> Vec<u8> {
     let id = |event| DeliveryId::derive("main", event, "c1", "office-mail");
-    let earlier = (event == EventType::VoicemailNew).then(|| Earlier { id: id(EventType::CallMissed), memo: None });
+    let earlier = (event == EventType::VoicemailNew).then(|| Earlier {
+        id: id(EventType::CallMissed),
+        memo: None,
+        shared: false,
+    });
     let parcel = Parcel { id: id(event), message, now: now(), earlier };
     let Message::Email(mail) = message else { panic!("not a mail") };
     channel().letter(parcel, mail).unwrap().chunks().flat_map(std::borrow::Cow::into_owned).collect()

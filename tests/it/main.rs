@@ -3,6 +3,7 @@
 
 mod attach;
 mod binary;
+mod bodies;
 mod bounds;
 mod broken;
 mod check_online;
@@ -11,6 +12,7 @@ mod crash;
 mod demo;
 mod disk;
 mod example;
+mod follow_ups;
 mod harness;
 mod health;
 mod interop;
@@ -23,6 +25,7 @@ mod power_cut;
 mod recordings;
 mod routes;
 mod secrets;
+mod slack;
 mod store_trouble;
 mod tls;
 mod told;

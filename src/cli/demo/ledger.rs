@@ -94,10 +94,14 @@ impl Ledger {
     pub(super) fn slack(&mut self, title: &str) {
         let about = |entry: &Entry| {
             let words = match entry.matter.event {
-                EventType::CallMissed => "Missed call: ",
-                EventType::VoicemailNew => "New voicemail: ",
+                EventType::CallMissed | EventType::CallUnreturned => "Missed call: ",
+                EventType::CallReturned => "Called back: ",
+                EventType::VoicemailNew | EventType::VoicemailUnheard => "New voicemail: ",
+                EventType::VoicemailHeard => "Voicemail heard: ",
             };
-            title.strip_prefix(words).is_some_and(|who| who.ends_with(&entry.matter.caller))
+            // A title without a header ends in the time.
+            let who = title.strip_prefix(words).map(|who| who.rsplit_once(" (").map_or(who, |(who, _)| who));
+            who.is_some_and(|who| who.ends_with(&entry.matter.caller))
         };
         // Withheld callers look alike: the one that has not been told of comes first.
         let open = |entry: &Entry| Self::wanted(entry, Place::Slack) && entry.told[Place::Slack as usize] == 0;

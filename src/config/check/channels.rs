@@ -10,8 +10,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use super::super::problems::{Findings, join};
 use super::super::shape::{Channel, ChannelKind, Config, RecordingMode};
 use super::{
-    SHORTEST, TOO_YOUNG, absolute_http, at_least, concurrency, is_loopback, longer_than_grace_and_every, names,
-    not_empty, retry,
+    SHORTEST, TOO_YOUNG, absolute_http, at_least, base_url, concurrency, is_loopback, longer_than_grace_and_every,
+    names, not_empty, retry,
 };
 use crate::body::{BodyFormat, BodyTemplate};
 use crate::channel::{email, slack, webhook};
@@ -117,8 +117,56 @@ fn smtp(path: &str, keys: &email::Smtp, findings: &mut Findings<'_>) {
 }
 
 fn slack(path: &str, keys: &slack::Config, findings: &mut Findings<'_>) {
-    let path = format!("{path}.webhook_url");
-    if let Some(url) = absolute_http(&path, keys.webhook_url.expose(), findings)
+    let path = |key: &str| format!("{path}.{key}");
+    // What could not be read, from its file for one, was meant to be there all the same.
+    let given = |key: &str, found: bool| found || findings.is_spoiled(&path(key));
+    let webhook = given("webhook_url", keys.webhook_url.is_some());
+    let bot = given("bot_token", keys.bot_token.is_some());
+    let channel = given("channel", keys.channel.is_some());
+    let mut wrong = |key: &str, message: &str, hint: &str| findings.at(&path(key), message, Some(hint.to_owned()));
+    match (webhook, bot) {
+        (true, true) => wrong(
+            "bot_token",
+            "both `webhook_url` and `bot_token` are given",
+            "remove `webhook_url` to post as a bot, or `bot_token` and `channel` to post by the webhook",
+        ),
+        (false, false) => wrong(
+            "webhook_url",
+            "is required, but missing, and so is `bot_token`",
+            "the URL of an incoming webhook, or else the token of a bot and the `channel` that it posts to; each may be \
+             in a file: `webhook_url_file`, `bot_token_file`",
+        ),
+        (true, false) => {
+            let hint = "remove it, or post as a bot: a webhook posts to the channel that it was made for";
+            for (key, found) in [("channel", channel), ("api_url", keys.api_url.is_some())] {
+                if found {
+                    wrong(key, "is for a `bot_token`, which is not given", hint);
+                }
+            }
+        }
+        (false, true) if !channel => wrong(
+            "channel",
+            "is required with a `bot_token`",
+            "its id (C0123456789) or its name, in quotes because of the sign: \"#sales\"",
+        ),
+        (false, true) => {}
+    }
+    if let Some(text) = &keys.channel
+        && (text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()))
+    {
+        wrong("channel", "is not the id or the name of a channel", "C0123456789, or \"#sales\"");
+    }
+    if let Some(token) = &keys.bot_token
+        && (token.is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        wrong("bot_token", "is not a token", "the Bot User OAuth Token of the Slack app, which begins with `xoxb-`");
+    }
+    if let Some(url) = &keys.api_url {
+        base_url(&path("api_url"), url, "the token", "https://slack.com/api", findings);
+    }
+    let path = path("webhook_url");
+    if let Some(text) = &keys.webhook_url
+        && let Some(url) = absolute_http(&path, text.expose(), findings)
         && url.scheme() == "http"
         && !is_loopback(&url)
     {

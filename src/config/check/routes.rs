@@ -130,7 +130,7 @@ fn reachable(routes: &[Route], accounts: Option<&[&str]>, findings: &mut Finding
 /// Whether there are events that no rule matches: nobody would be told of them, and nothing would say so.
 pub(crate) fn some_match_nothing(config: &Config) -> bool {
     let accounts: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
-    let events = EventType::ALL.iter().flat_map(|event| accounts.iter().map(move |account| (*event, *account)));
+    let events = EventType::FIRST.iter().flat_map(|event| accounts.iter().map(move |account| (*event, *account)));
     let mut every = events.map(|(event, account)| When {
         event: vec![event],
         account: vec![account.to_owned()],
@@ -144,7 +144,7 @@ fn covers(wide: &When, narrow: &When, accounts: &[&str]) -> bool {
     let exact = |wide: &[String], narrow: &[String]| all_in(wide, narrow, |wide, narrow| wide == narrow);
     let prefix = |wide: &[String], narrow: &[String]| all_in(wide, narrow, covers_number);
     let every_account = !accounts.is_empty() && accounts.iter().all(|name| wide.account.iter().any(|one| one == name));
-    let every_event = EventType::ALL.iter().all(|event| wide.event.contains(event));
+    let every_event = EventType::FIRST.iter().all(|event| wide.event.contains(event));
     (every_account || exact(&wide.account, &narrow.account))
         && (every_event || all_in(&wide.event, &narrow.event, |wide, narrow| wide == narrow))
         && exact(&wide.queue, &narrow.queue)

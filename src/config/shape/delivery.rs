@@ -82,6 +82,16 @@ pub struct Channel {
 /// The fields of [`Channel`], by which the reader knows it.
 pub(in crate::config) const CHANNEL_PARTS: [&str; 2] = ["common", "kind"];
 
+impl Channel {
+    /// Whether it is told how what it was told has ended.
+    pub fn follows_up(&self) -> bool {
+        self.common.follow_up.unwrap_or(match self.kind.channel_type() {
+            ChannelType::Email => false,
+            ChannelType::Slack | ChannelType::Webhook => true,
+        })
+    }
+}
+
 /// What every type of channel has.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct ChannelCommon {
@@ -96,6 +106,10 @@ pub struct ChannelCommon {
     /// How messages bring the recording.
     #[serde(default)]
     pub recording: RecordingMode,
+    /// Whether it is also told how what it was told has ended: `call.returned`, `voicemail.heard`. By default on Slack and
+    /// webhook channels.
+    #[serde(default)]
+    pub follow_up: Option<bool>,
     /// Instead of `delivery.timeout`.
     #[serde(default, deserialize_with = "some_duration")]
     #[schemars(with = "Option<DurationText>")]
@@ -128,7 +142,7 @@ fn yes() -> bool {
 pub enum ChannelKind {
     /// A mail by SMTP.
     Email(email::Config),
-    /// A Slack incoming webhook.
+    /// A Slack incoming webhook or bot.
     Slack(slack::Config),
     /// A signed HTTP request (Standard Webhooks).
     Webhook(webhook::Config),

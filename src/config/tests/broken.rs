@@ -155,11 +155,11 @@ fn unknown_keys_are_told_all_at_once_with_what_was_meant() {
     config.yaml:3:5: accounts[0].api_kee: unknown key
       hint: did you mean `api_key`?
     config.yaml:8:5: channels[0].webhook_url: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:9:5: channels[0].timeuot: unknown key
       hint: did you mean `timeout`?
     config.yaml:10:5: channels[0].subject: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:11:12: channels[0].smtp.prot: unknown key
       hint: did you mean `port`?
     config.yaml:15:12: routes[0].when.queu: unknown key
@@ -208,8 +208,8 @@ tests:
     config.yaml:6:5: channels[0].from: is required, but missing
     config.yaml:6:5: channels[0].to: is required, but missing
     config.yaml:8:5: channels[0].smtp.host: is required, but missing
-    config.yaml:10:5: channels[1].webhook_url: is required, but missing
-      hint: or give the path of a file that holds it: `webhook_url_file`
+    config.yaml:10:5: channels[1].webhook_url: is required, but missing, and so is `bot_token`
+      hint: the URL of an incoming webhook, or else the token of a bot and the `channel` that it posts to; each may be in a file: `webhook_url_file`, `bot_token_file`
     config.yaml:12:5: channels[2].url: is required, but missing
       hint: or give the path of a file that holds it: `url_file`
     config.yaml:14:5: channels[3].type: is required, but missing
@@ -283,7 +283,7 @@ http: {listen: 8380}
       hint: put it in quotes
     config.yaml:24:36: routes[0].when.extension[0]: expected text, found a number
       hint: put it in quotes
-    config.yaml:24:58: routes[0].when.event: unknown value `call.lost`; expected one of `call.missed`, `voicemail.new`
+    config.yaml:24:58: routes[0].when.event: unknown value `call.lost`; expected one of `call.missed`, `call.returned`, `call.unreturned`, `voicemail.heard`, `voicemail.new`, `voicemail.unheard`
     config.yaml:25:20: routes[0].notify[1]: expected text, found a list
     config.yaml:26:15: routes[0].continue: expected true or false, found a number
     config.yaml:27:16: http.listen: expected text, found a number
@@ -323,13 +323,10 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
                http: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
-    let text = MINIMAL
-        .replace("    api_key", "    names: true\n    api_key")
-        .replace("    type: email", "    type: email\n    follow_up: true")
-        .replace(
-            "notify: mail",
-            "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
-        );
+    let text = MINIMAL.replace("    api_key", "    names: true\n    api_key").replace(
+        "notify: mail",
+        "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
+    );
     let on = "callback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
@@ -337,18 +334,46 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 }
 
 #[test]
-fn slack_by_token_is_refused_by_name() {
-    let text = "channels: [{name: mail, type: slack, bot_token: hunter2, channel: \"#x\"}]\n";
-    let (before, _) = MINIMAL.split_once("channels:").unwrap();
-    let (_, after) = MINIMAL.split_once("routes:").unwrap();
-    insta::assert_snapshot!(told(&format!("{before}{text}routes:{after}")), @"
-    config.yaml:4:12: channels[0].webhook_url: is required, but missing
-      hint: or give the path of a file that holds it: `webhook_url_file`
-    config.yaml:4:38: channels[0].bot_token: `bot_token` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:4:58: channels[0].channel: `channel` is not supported by this version of ringback
-      hint: remove it
-    ");
+fn slack_has_exactly_one_way() {
+    let text = "\
+accounts: {name: main, api_key: K}
+channels:
+  - {name: a, type: slack}
+  - {name: b, type: slack, webhook_url: \"https://hooks.slack.com/hunter2\", bot_token: hunter2, channel: C1}
+  - {name: c, type: slack, bot_token: hunter2}
+  - {name: d, type: slack, webhook_url: \"https://hooks.slack.com/hunter2\", channel: C1, api_url: \"https://x.example\"}
+  - {name: e, type: slack, bot_token: \"hunter2 \", channel: \"# x\", api_url: \"http://slack.com/api?hunter2\"}
+  - {name: f, type: slack, bot_token_file: /run/none, channel: C1}
+  - {name: g, type: slack, webhook_url_file: /run/none}
+  - {name: h, type: slack, bot_token: xoxb-1, channel: \"#sales\", api_url: \"https://slack-gov.com/api\"}
+  - {name: i, type: slack, bot_token: xoxe.xoxp-1, channel: C0123456789}
+  - {name: j, type: slack, webhook_url: \"https://hooks.slack.com/x\", bot_token: null, channel: null}
+routes: {notify: a}
+";
+    let told = told(text);
+    assert!(!told.contains("hunter2"), "{told}");
+    insta::assert_snapshot!(told, @r##"
+    config.yaml:3:5: channels[0].webhook_url: is required, but missing, and so is `bot_token`
+      hint: the URL of an incoming webhook, or else the token of a bot and the `channel` that it posts to; each may be in a file: `webhook_url_file`, `bot_token_file`
+    config.yaml:4:87: channels[1].bot_token: both `webhook_url` and `bot_token` are given
+      hint: remove `webhook_url` to post as a bot, or `bot_token` and `channel` to post by the webhook
+    config.yaml:5:5: channels[2].channel: is required with a `bot_token`
+      hint: its id (C0123456789) or its name, in quotes because of the sign: "#sales"
+    config.yaml:6:85: channels[3].channel: is for a `bot_token`, which is not given
+      hint: remove it, or post as a bot: a webhook posts to the channel that it was made for
+    config.yaml:6:98: channels[3].api_url: is for a `bot_token`, which is not given
+      hint: remove it, or post as a bot: a webhook posts to the channel that it was made for
+    config.yaml:7:39: channels[4].bot_token: is not a token
+      hint: the Bot User OAuth Token of the Slack app, which begins with `xoxb-`
+    config.yaml:7:60: channels[4].channel: is not the id or the name of a channel
+      hint: C0123456789, or "#sales"
+    config.yaml:7:76: channels[4].api_url: plain http is refused except to loopback
+      hint: the token would travel readable; use https
+    config.yaml:7:76: channels[4].api_url: must not hold a user, a query or a fragment
+      hint: the scheme, the host and perhaps a path: `https://slack.com/api`
+    config.yaml:8:44: channels[5].bot_token_file: `/run/none`: there is no such file
+    config.yaml:9:46: channels[6].webhook_url_file: `/run/none`: there is no such file
+    "##);
 }
 
 #[test]
@@ -631,7 +656,7 @@ tests:
     config.yaml:2:39: accounts[0].timeout: `soon` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
     config.yaml:4:67: channels[0].rate: expected a number, found text
     config.yaml:4:73: channels[0].colour: unknown key
-      hint: the keys here are `body_template`, `concurrency`, `content_type`, `enabled`, `headers`, `locale`, `mask_numbers`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
+      hint: the keys here are `body_template`, `concurrency`, `content_type`, `enabled`, `follow_up`, `headers`, `locale`, `mask_numbers`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
     config.yaml:5:25: channels[1].type: unknown value `fax`; expected one of `email`, `slack`, `webhook`
     config.yaml:7:22: routes[0].when.account[0]: there is no account of this name
       hint: did you mean `main`?

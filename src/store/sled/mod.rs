@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::writer::{Order, Seen, Shared, Write};
 use super::codec::{decode, encode};
+use super::transfer::Fetch;
 use super::{Backlog, Batch, Source, Store, StoreError, Together};
 use crate::clock::Moment;
 use crate::cursor::Cursor;
@@ -51,6 +52,8 @@ const OPEN_EVENT: &[u8] = b"eo/";
 const CLOSED_EVENT: &[u8] = b"ec/";
 const PENDING: &[u8] = b"dp/";
 const FINISHED: &[u8] = b"df/";
+/// One row for each fetch of a recording, so that no two writers can be in each other's way.
+const FETCH: &[u8] = b"f/";
 
 /// The embedded store.
 pub struct SledStore {
@@ -330,6 +333,16 @@ impl Store for SledStore {
             .collect())
     }
 
+    async fn note_fetch(&self, event: EventId, now: Moment) -> Result<(), StoreError> {
+        let fetch = Fetch { event, at: now.at };
+        self.write(vec![Write::Put(fetch_key(&fetch), self.encoded(&fetch)?)], now).await
+    }
+
+    async fn fetches(&self, event: EventId) -> Result<Vec<Timestamp>, StoreError> {
+        let rows = self.pairs(&key(FETCH, event.bytes()))?;
+        rows.iter().map(|(_, row)| Ok(self.decoded::<Fetch>(row)?.at)).collect()
+    }
+
     async fn prune(&self, before: Timestamp) -> Result<usize, StoreError> {
         let mut writes = Vec::new();
         // What is still to be told needs its event.
@@ -352,6 +365,13 @@ impl Store for SledStore {
             give_way(at).await;
             if event.seen_at < before && !needed.contains(&event.id) {
                 writes.push(Write::Remove(key(CLOSED_EVENT, event.id.bytes())));
+            }
+        }
+        for (at, fetch) in self.rows::<Fetch>(FETCH).enumerate() {
+            let fetch = fetch?;
+            give_way(at).await;
+            if fetch.at < before {
+                writes.push(Write::Remove(fetch_key(&fetch)));
             }
         }
         let count = writes.len();
@@ -403,6 +423,10 @@ fn key(prefix: &[u8], id: &[u8]) -> Vec<u8> {
 
 fn cursor_key(source: &Source) -> Vec<u8> {
     format!("c/{}/{}", source.kind.as_str(), source.account).into_bytes()
+}
+
+fn fetch_key(fetch: &Fetch) -> Vec<u8> {
+    [FETCH, fetch.event.bytes(), &fetch.at.as_millisecond().to_be_bytes()].concat()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CLOSED_EVENT, CURSOR, FINISHED, OPEN_EVENT, PENDING, SledStore, cursor_key, key, lock};
+use super::{CLOSED_EVENT, CURSOR, FETCH, FINISHED, OPEN_EVENT, PENDING, SledStore, cursor_key, fetch_key, key, lock};
 use crate::clock::Moment;
 use crate::event::Kind;
 use crate::outbox::State;
@@ -12,7 +12,7 @@ use crate::store::transfer::Row;
 use crate::store::{Source, StoreError};
 
 /// Key and value.
-type Pair = (Vec<u8>, Vec<u8>);
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
 
 impl SledStore {
     /// Every row, and how many there are that cannot be read; each of those is logged.
@@ -22,7 +22,7 @@ impl SledStore {
     pub fn all_rows(&self) -> Result<(Vec<Row>, usize), StoreError> {
         let mut rows = Vec::new();
         let mut unreadable = 0;
-        for prefix in [CURSOR, OPEN_EVENT, CLOSED_EVENT, PENDING, FINISHED] {
+        for prefix in [CURSOR, OPEN_EVENT, CLOSED_EVENT, PENDING, FINISHED, FETCH] {
             for (key, value) in self.pairs(prefix)? {
                 match row(prefix, &key, &value) {
                     Ok(row) => rows.push(row),
@@ -56,6 +56,7 @@ impl SledStore {
                     let source = Source { account: account.clone(), kind: *kind };
                     Write::Put(cursor_key(&source), self.encoded(cursor)?)
                 }
+                Row::Fetch(fetch) => Write::Put(fetch_key(fetch), self.encoded(fetch)?),
             })
         });
         // One order is one frame of the journal: whole, or not there.
@@ -63,7 +64,8 @@ impl SledStore {
         self.write(writes, now).await
     }
 
-    fn pairs(&self, prefix: &'static [u8]) -> Result<Vec<Pair>, StoreError> {
+    /// The rows under a prefix, as they are.
+    pub(super) fn pairs(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         let changed = lock(&self.shared.overlay).scan(prefix);
         let mut pairs = Vec::new();
         for pair in self.shared.tree.scan_prefix(prefix) {
@@ -81,6 +83,7 @@ fn row(prefix: &[u8], key: &[u8], value: &[u8]) -> Result<Row, RowError> {
     Ok(match prefix {
         OPEN_EVENT | CLOSED_EVENT => Row::Event(decode(value)?),
         PENDING | FINISHED => Row::Delivery(decode(value)?),
+        FETCH => Row::Fetch(decode(value)?),
         _ => Row::cursor(source(key).ok_or_else(|| RowError::Broken("of no source".to_owned()))?, decode(value)?),
     })
 }
