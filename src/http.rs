@@ -117,6 +117,12 @@ impl Answer {
         Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
     }
 
+    /// By the clock of whoever answered, when they say so.
+    pub fn date(&self) -> Option<jiff::Timestamp> {
+        let text = self.headers.get(reqwest::header::DATE)?.to_str().ok()?;
+        jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()
+    }
+
     /// The body as text for an error message; bytes that are not UTF-8 are replaced.
     pub fn text_lossy(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::cursor::ahead;
 use crate::event::{Event, EventId, Kind};
 use crate::metrics::Metrics;
@@ -142,10 +142,14 @@ impl Recordings {
     /// # Errors
     /// When the note cannot be stored; the request must not be made then.
     pub async fn note_fetch(&self, event: &Event) -> Result<(), StoreError> {
-        match event.kind {
-            Kind::Voicemail => self.store.note_fetch(event.id, self.clock.moment()).await,
-            Kind::Call => Ok(()),
+        if event.kind == Kind::Call {
+            return Ok(());
         }
+        let now = self.clock.moment();
+        // By the PBX's clock, as the mark will be.
+        let ahead = self.accounts.get(&event.account).map(|account| account.pbx.clock_ahead()).unwrap_or_default();
+        let at = now.at.saturating_add(ahead).unwrap_or(now.at);
+        self.store.note_fetch(event.id, Moment { at, ..now }).await
     }
 
     /// The recording of `event` itself, by a link to it. This marks a voicemail as heard. `None` when it cannot be had

@@ -1,10 +1,12 @@
 //! The requests themselves: one account's key, one base URL, and the status codes in the vendor's use of them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, RequestBuilder};
 use url::{Host, Url};
 
@@ -34,6 +36,8 @@ pub struct Pbx {
     base: Url,
     key: Secret,
     timeout: Duration,
+    /// Seconds by which the PBX's clock is ahead of ours, as its last answer said.
+    ahead: Arc<AtomicI64>,
 }
 
 /// Which calls. `from` and `to` are about when a call began; the vendor takes windows of at most 31 days.
@@ -89,7 +93,12 @@ impl Pbx {
         {
             return Err("the base URL of the PBX must have neither credentials nor a query nor a fragment".to_owned());
         }
-        Ok(Self { http, base, key, timeout })
+        Ok(Self { http, base, key, timeout, ahead: Arc::default() })
+    }
+
+    /// By how much the PBX's clock is ahead of ours, as its last answer said: its stamps are by that one.
+    pub fn clock_ahead(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed))
     }
 
     /// One page of calls, newest first as a rule. Rows that the query did not ask for are left out, since the vendor
@@ -206,6 +215,9 @@ impl Pbx {
         let answer = http::exchange(request, limit, self.timeout).await.map_err(|error| {
             PbxError::Unreachable(HttpError { text: scrub(&error.text, &self.key), kind: error.kind })
         })?;
+        if let Some(date) = answer.date() {
+            self.ahead.store(date.duration_since(now).as_secs(), Ordering::Relaxed);
+        }
         if !answer.status.is_success() {
             return Err(self.refusal(&answer, now));
         }

@@ -563,3 +563,28 @@ fn the_readme_names_every_variable_and_helper_of_the_templates() {
         assert!(readme.contains(&format!("{{{{{helper} ")), "README.md does not name the helper `{helper}`");
     }
 }
+
+#[test]
+fn an_end_says_how_and_what_the_first_message_becomes_is_struck_through() {
+    let renderer = renderer();
+    let mut told = String::new();
+    for locale in Locale::ALL {
+        for name in ["full", "reached", "answered"] {
+            let event = sample(EventType::CallReturned, name);
+            let facts = facts(&event, EventType::CallReturned, Recording::None);
+            let made = renderer.render(&Look::new(ChannelType::Slack, locale), &facts);
+            let Message::Slack(SlackMessage { update: Some(update), .. }) = made.message else { panic!("no update") };
+            let update: Value = serde_json::from_slice(&update).unwrap();
+            let subject = mail(&renderer, locale, &facts).subject;
+            writeln!(told, "{subject}\n{}\n", update["blocks"][0]["text"]["text"].as_str().unwrap()).unwrap();
+        }
+    }
+    insta::assert_snapshot!("ends", told);
+    let event = sample(EventType::CallMissed, "full");
+    let made = renderer
+        .render(&Look::new(ChannelType::Slack, Locale::Tr), &facts(&event, EventType::CallMissed, Recording::None));
+    assert!(
+        matches!(made.message, Message::Slack(SlackMessage { update: None, .. })),
+        "there is nothing to change yet"
+    );
+}

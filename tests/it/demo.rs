@@ -31,6 +31,8 @@ fn the_demo_tells_its_story_checks_itself_and_ends_in_time() {
         ("Missed call: Withheld number", "a caller without a number"),
         ("call.missed, attempt 2, answered with 503", "a failure"),
         ("call.missed, attempt 3, answered with 200", "its recovery"),
+        ("Called back: Ayşe Demir 0312 123 45 67", "the end of a call that was told"),
+        ("call.returned, attempt 1", "the same as a webhook"),
         ("is called back: within the grace", "a call that is told to nobody"),
         ("Everything that was to be told was told exactly once, and nothing else was.", "the verdict"),
     ] {

@@ -99,9 +99,12 @@ impl Ledger {
                 EventType::VoicemailNew | EventType::VoicemailUnheard => "New voicemail: ",
                 EventType::VoicemailHeard => "Voicemail heard: ",
             };
-            // A title without a header ends in the time.
-            let who = title.strip_prefix(words).map(|who| who.rsplit_once(" (").map_or(who, |(who, _)| who));
-            who.is_some_and(|who| who.ends_with(&entry.matter.caller))
+            // A follow-up is short: its title ends in the time.
+            let end = |who: &str| match who.rsplit_once(" (") {
+                Some((who, _)) if entry.matter.event.is_follow_up() => who.ends_with(&entry.matter.caller),
+                _ => who.ends_with(&entry.matter.caller),
+            };
+            title.strip_prefix(words).is_some_and(end)
         };
         // Withheld callers look alike: the one that has not been told of comes first.
         let open = |entry: &Entry| Self::wanted(entry, Place::Slack) && entry.told[Place::Slack as usize] == 0;
@@ -126,13 +129,19 @@ impl Ledger {
 
     /// How many calls and voicemails the PBX has listed.
     pub(super) fn happened(&self) -> (usize, usize) {
-        let calls = self.entries.iter().filter(|entry| entry.matter.event == EventType::CallMissed).count();
-        (calls, self.entries.len() - calls)
+        let count = |event| self.entries.iter().filter(|entry| entry.matter.event == event).count();
+        (count(EventType::CallMissed), count(EventType::VoicemailNew))
     }
 
     /// How many matters somebody was to be told of.
     pub(super) fn to_tell(&self) -> usize {
-        self.entries.iter().filter(|entry| matches!(entry.matter.fate, Fate::Told(_))).count()
+        let told = self.entries.iter().filter(|entry| matches!(entry.matter.fate, Fate::Told(_)));
+        told.filter(|entry| !entry.matter.event.is_follow_up()).count()
+    }
+
+    /// Of how many it was to be told how they ended.
+    pub(super) fn to_follow_up(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.matter.event.is_follow_up()).count()
     }
 
     /// Deliveries to the webhook that took more than one request, and the requests that failed.

@@ -243,7 +243,7 @@ impl Stage {
             String::new(),
             "Summary".to_owned(),
             format!("  PBX         {calls:4} calls, {voicemails} of them with a voicemail"),
-            format!("  to be told  {:4} of them", ledger.to_tell()),
+            format!("  to be told  {:4} of them, and how {} ended", ledger.to_tell(), ledger.to_follow_up()),
             format!("  mail        {}", messages(ledger.told(Place::Mail))),
             format!("  Slack       {}", messages(ledger.told(Place::Slack))),
             format!("  webhook     {}{retried}", messages(ledger.told(Place::Webhook))),

@@ -10,13 +10,15 @@ use super::world::World;
 use crate::cursor::back;
 use crate::event::EventType;
 use crate::number;
-use crate::sim::pbx::{SimCall, SimVoicemail};
+use crate::sim::pbx::{Direction, SimCall, SimVoicemail};
 use crate::sim::receiver::Mode;
 
 /// How long after a missed call it is returned, in the scenes that show it: well within the grace.
 const RETURNED_AFTER: Duration = Duration::from_secs(1);
 
 const EVERYWHERE: &[Place] = &Place::ALL;
+/// Mail is not followed up by default.
+const FOLLOWED_UP: &[Place] = &[Place::Slack, Place::Webhook];
 const WITHOUT_SLACK: &[Place] = &[Place::Mail, Place::Webhook];
 const BY_MAIL: &[Place] = &[Place::Mail];
 const MUTED: &str = "muted by its route";
@@ -115,6 +117,14 @@ impl Scene {
         [missed, returned]
     }
 
+    /// The call of `missed` is returned when it has been told.
+    fn followed_up(missed: &Self, at: Duration, caller: &Person) -> Self {
+        let uuid = missed.matters[0].uuid.clone();
+        let line = format!("{} is called back: who was told of the call is told that too", caller.shown());
+        let matters = vec![matter(EventType::CallReturned, &uuid, caller, Fate::Told(FOLLOWED_UP))];
+        Self { at, begins: at, line, deed: Deed::Returned { uuid }, matters }
+    }
+
     fn voicemail(
         rng: &mut Rng,
         at: Duration,
@@ -154,6 +164,12 @@ impl Scene {
                 world.pbx.add_call(called_by(SimCall::answered(uuid, now, secs(48)), caller));
             }
             Deed::Returned { uuid } => {
+                let call = SimCall {
+                    direction: Direction::Outbound,
+                    caller_number: "1014 (902129876543)".to_owned(),
+                    ..SimCall::answered(format!("{uuid}-return"), now, secs(1))
+                };
+                world.pbx.add_call(call);
                 world.pbx.set_returned(uuid, &format!("{uuid}-return"));
             }
             Deed::Voicemail { uuid, caller, extension } => {
@@ -193,8 +209,10 @@ pub(super) fn script(rng: &mut Rng) -> Vec<Scene> {
         deed: Deed::Breakdown { times: 2 },
         matters: Vec::new(),
     };
+    let first = Scene::missed(rng, ms(500), ayse.clone(), "201", Fate::Told(EVERYWHERE));
+    let end = Scene::followed_up(&first, ms(9800), &ayse);
     vec![
-        Scene::missed(rng, ms(500), ayse, "201", Fate::Told(EVERYWHERE)),
+        first,
         Scene::answered(rng, ms(1200), Person::new("02163334455", "Zeynep Kaya")),
         missed,
         returned,
@@ -204,6 +222,7 @@ pub(super) fn script(rng: &mut Rng) -> Vec<Scene> {
         breakdown,
         Scene::missed(rng, ms(7500), Person::new("02125550000", "Test hattı"), "299", Fate::Quiet(MUTED)),
         Scene::missed(rng, ms(8300), Person::new("02324445566", "İpek Işık"), "202", Fate::Told(WITHOUT_SLACK)),
+        end,
     ]
 }
 

@@ -785,3 +785,15 @@ fn a_schedule_that_cannot_be_read_or_is_not_there_is_told_by_its_place() {
       hint: the schedules are nights, office
     ");
 }
+
+#[test]
+fn a_line_ends_where_an_editor_ends_it() {
+    // By YAML 1.1, which the parser follows, lines end at more than that.
+    let text = told("a: 1\u{2028}\nb: x\u{85} y\u{2029} `z`\nc: [`\n");
+    assert!(text.starts_with("config.yaml:3:5: "), "{text}");
+    let text = told("a: 1\r\n# \u{2028}\r\nb: [1, 'x\u{2029}\r\nc: 2\r\n");
+    assert!(text.starts_with("config.yaml:3:8: ") && text.contains("a quotation mark is not closed"), "{text}");
+    // A fuzzer's find: beyond the end of the file.
+    let text = told("{a: {name: b\u{2028}c\u{2028}d..\n\nTok, url: k}, X: {`X-A: b}}");
+    assert!(text.starts_with("config.yaml:3:19: "), "{text}");
+}

@@ -369,3 +369,15 @@ async fn server_of_no_tls() -> (String, JoinHandle<()>) {
     });
     (base, task)
 }
+
+#[tokio::test]
+async fn the_clock_of_the_pbx_is_known_by_the_date_of_its_answers() {
+    for (date, ahead) in [("Date: Sun, 22 Nov 2026 07:10:05 GMT\r\n", 7205), ("Date: yesterday\r\n", 0), ("", 0)] {
+        let body = "{\"cdrs\":[]}";
+        let answer = format!("HTTP/1.1 200 OK\r\n{date}Content-Length: {}\r\n\r\n{body}", body.len());
+        let (base, _server) = server(Then::Answer(answer.into_bytes())).await;
+        let pbx = pbx(&base, 5000);
+        pbx.calls(&head(), now()).await.unwrap();
+        assert_eq!(pbx.clock_ahead().as_secs(), ahead, "{date}");
+    }
+}

@@ -92,7 +92,13 @@ impl State {
     ) -> Reply {
         let mut wait = self.options.latency;
         let key = params.get("key").map_or("", |key| &**key);
-        let mut real = || self.answer(endpoint, id, request, params, moment);
+        let mut real = || {
+            let answer = self.answer(endpoint, id, request, params, moment);
+            match jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&moment.at) {
+                Ok(date) => answer.with("Date", date),
+                Err(_) => answer,
+            }
+        };
         let act = match fault {
             None => Act::Answer(real()),
             Some(Fault::Slow(longer)) => {

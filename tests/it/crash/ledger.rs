@@ -109,6 +109,7 @@ fn id_by_text(text: &str) -> Option<DeliveryId> {
     let n: usize = rest.split_once('.')?.0.parse().ok()?;
     let event = match title {
         "Missed call" => EventType::CallMissed,
+        "Called back" => EventType::CallReturned,
         "New voicemail" => EventType::VoicemailNew,
         _ => return None,
     };

@@ -4,6 +4,7 @@
 //! and what the store says at the end.
 //! - What was to be told was taken, or the receiver has refused it for good and the store has it as dead.
 //! - What was to be told to nobody was told to nobody. No id is unknown, no row is left undone.
+//! - The end of a story was told only where its beginning was, and after that.
 //! - The facts are those of the PBX, on each attempt.
 //! - What was taken twice has the same id, an interruption in between, and was in flight when that came: taken a moment
 //!   before, and one of no more than the lane holds unsettled.
@@ -84,6 +85,7 @@ pub(super) async fn judge(town: &Town, child: &Child, interruptions: &[Interrupt
             trial.told(matter, place);
         }
     }
+    trial.ends(town);
     trial.told_twice(&town.ledger.arrivals, interruptions);
     let Trial { problems, mut figures, .. } = trial;
     let count = |cause| interruptions.iter().filter(|one| one.cause == cause && one.to > one.from).count();
@@ -206,6 +208,29 @@ impl<'t> Trial<'t> {
         }
     }
 
+    /// Nobody is told how it ended who was not told, before that, what it was.
+    fn ends(&mut self, town: &Town) {
+        let mut taken: HashMap<DeliveryId, Duration> = HashMap::new();
+        for arrival in town.ledger.arrivals.iter().filter(|arrival| arrival.answer == Answer::Taken) {
+            let first = arrival.id.map(|id| taken.entry(id).or_insert(arrival.at));
+            let _ = first.map(|first| *first = arrival.at.min(*first));
+        }
+        for matter in town.story.matters.iter().filter(|matter| matter.event.is_follow_up()) {
+            for place in Place::ALL {
+                let id = matter.delivery_id(place);
+                let Some(end) = taken.get(&id) else { continue };
+                let (name, place_name) = (&matter.name, place.name());
+                match taken.get(&matter.first_id(place)) {
+                    Some(_) if place == Place::Mail => {
+                        self.problem(id, format!("mail was told the end of {name}, which it has not asked for"));
+                    }
+                    Some(first) if first <= end => {}
+                    _ => self.problem(id, format!("{place_name} was told the end of {name} before its beginning")),
+                }
+            }
+        }
+    }
+
     fn told_twice(&mut self, arrivals: &[Arrival], interruptions: &[Interruption]) {
         let mut times: BTreeMap<(Place, DeliveryId), Vec<Duration>> = BTreeMap::new();
         for arrival in arrivals.iter().filter(|arrival| arrival.answer == Answer::Taken) {
@@ -273,7 +298,9 @@ fn wrong_fact(arrival: &Arrival, matter: &Matter) -> Option<&'static str> {
     // For people: in their notation and by their clock. Soft line breaks of a mail are none.
     let text = arrival.body.replace("=\r\n", "");
     let shown = format!("{} {} {} {}", &number[..4], &number[4..7], &number[7..9], &number[9..]);
-    let time = matter.start.to_zoned(TimeZone::fixed(offset(3))).strftime("(%H:%M)").to_string();
+    // An end names its own time, and that of the call below.
+    let format = if matter.event.is_follow_up() { "%H:%M" } else { "(%H:%M)" };
+    let time = matter.start.to_zoned(TimeZone::fixed(offset(3))).strftime(format).to_string();
     let facts = [(&matter.name, "another name"), (&shown, "another number"), (&time, "another time")];
     facts.iter().find(|(expected, _)| !text.contains(expected.as_str())).map(|(_, wrong)| *wrong)
 }

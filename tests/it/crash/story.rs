@@ -44,8 +44,14 @@ pub(super) struct Matter {
 }
 
 impl Matter {
+    /// The end of a story is about the same event as its beginning.
     pub(super) fn event_id(&self) -> EventId {
-        EventId::derive(ACCOUNT, self.event, &self.uuid)
+        EventId::derive(ACCOUNT, self.event.kind().first_event(), &self.uuid)
+    }
+
+    /// The delivery of the beginning of a story whose end this is.
+    pub(super) fn first_id(&self, place: Place) -> DeliveryId {
+        DeliveryId::derive(ACCOUNT, self.event.kind().first_event(), &self.uuid, place.name())
     }
 
     pub(super) fn delivery_id(&self, place: Place) -> DeliveryId {
@@ -88,6 +94,7 @@ impl Story {
             17 => {
                 let n = self.miss(pbx, now);
                 self.matters[n].fate = Fate::Never;
+                self.matters.push(end_of(&self.matters[n]));
                 let wait = Duration::from_millis(self.rng.u64(50..600));
                 self.returns.push((now.checked_add(wait).unwrap(), n));
             }
@@ -95,6 +102,7 @@ impl Story {
             18 => {
                 let n = self.miss(pbx, now);
                 self.matters[n].fate = Fate::Perhaps;
+                self.matters.push(end_of(&self.matters[n]));
                 let wait = Duration::from_millis(self.rng.u64(2_000..8_000));
                 self.returns.push((now.checked_add(wait).unwrap(), n));
             }
@@ -117,6 +125,7 @@ impl Story {
             // This machine may have been late with it.
             if matter.fate == Fate::Never && now.duration_since(matter.end) > SURELY_IN_TIME.try_into().unwrap() {
                 matter.fate = Fate::Perhaps;
+                self.matters[n + 1].fate = Fate::Perhaps;
             }
         }
     }
@@ -165,6 +174,11 @@ impl Story {
 /// That of the matter which began with the `n`th caller.
 pub(super) fn uuid(n: usize) -> String {
     format!("651f8a68-782e-11e7-a6b6-{n:012x}")
+}
+
+/// That a call is returned, which stands behind the call in the list of matters.
+fn end_of(call: &Matter) -> Matter {
+    Matter { event: EventType::CallReturned, ..call.clone() }
 }
 
 fn missed(matter: &Matter) -> SimCall {

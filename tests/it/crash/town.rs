@@ -154,6 +154,8 @@ routes: {{notify: [mail, slack, crm]}}
     pub(super) async fn settle(&mut self, patience: Duration) {
         /// By then everything has been tried again: the longest wait, and an attempt.
         const QUIET: Duration = Duration::from_secs(5);
+        /// An end whose beginning was under way is looked at again by then.
+        const ENDS: Duration = Duration::from_secs(7);
         let begun = self.clock.tick();
         let (mut count, mut last) = (0, begun);
         loop {
@@ -166,6 +168,8 @@ routes: {{notify: [mail, slack, crm]}}
             // Which mails were refused for good the mail server does not say; those that were not come by themselves.
             let told = missing[1..] == [0, 0]
                 && (missing[0] == 0 || self.weather.mail_was_gone && now.saturating_sub(last) > QUIET);
+            let ends = self.story.matters.iter().any(|matter| matter.event.is_follow_up());
+            let told = told && (!ends || now.saturating_sub(begun) > ENDS);
             if told || now.saturating_sub(begun) > patience {
                 return;
             }
