@@ -27,7 +27,7 @@ const SILENCE: &[u8] = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\
 pub(super) enum Sample {
     /// One event.
     Event(EventType),
-    /// One event of each type, told together.
+    /// A call and a voicemail, told together.
     Digest,
     /// A notice of `health`, by its `type`.
     Notice(String),
@@ -73,7 +73,7 @@ pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<()
             (rendered, delivery_id(&event, *event_type, channel))
         }
         Sample::Digest => {
-            let events = EventType::ALL.map(|event_type| (sample(config, event_type, now), event_type));
+            let events = EventType::FIRST.map(|event_type| (sample(config, event_type, now), event_type));
             let rows =
                 events.each_ref().map(|(event, event_type)| InDigest { event, event_type: *event_type, settled: None });
             let ids = events.each_ref().map(|(event, event_type)| delivery_id(event, *event_type, channel));
