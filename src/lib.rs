@@ -11,6 +11,7 @@
 //! daemon never reaches it.
 
 pub mod app;
+pub mod body;
 pub mod channel;
 pub mod cli;
 pub mod clock;
@@ -33,6 +34,7 @@ pub mod recording;
 pub mod render;
 pub mod retry;
 pub mod route;
+pub mod schedule;
 pub mod server;
 pub mod sim;
 pub mod store;

@@ -61,7 +61,22 @@ pub enum Message {
     /// For channels of type `slack`.
     Slack(SlackMessage),
     /// For channels of type `webhook`: the body.
-    Webhook(Bytes),
+    Webhook(WebhookMessage),
+}
+
+/// A webhook's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookMessage {
+    /// What is sent.
+    pub body: Bytes,
+    /// The names of people in it, which a receiver that finds fault with it may echo.
+    pub names: Vec<String>,
+}
+
+impl From<Bytes> for WebhookMessage {
+    fn from(body: Bytes) -> Self {
+        Self { body, names: Vec::new() }
+    }
 }
 
 /// A Slack message: Block Kit and `text`, as JSON.

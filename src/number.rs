@@ -62,22 +62,54 @@ pub fn parse(text: &str) -> Parsed {
     Parsed { number, extension }
 }
 
-/// Whether `number` is the one that `pattern` names, in any notation (`0532 111 22 33`, `+905321112233`), or begins
-/// like a pattern that ends in `*` (`0532*`, `+90532*`, `90532*`, `10*`). A lone `*` matches every number.
+/// Names one number in any notation (`0532 111 22 33`, `+905321112233`), or those that begin in one way when it ends in
+/// `*` (`0532*`, `+90532*`, `90532*`, `10*`). A lone `*` names every number.
+#[derive(Debug, Clone)]
+pub struct Pattern(Named);
+
+#[derive(Debug, Clone)]
+enum Named {
+    /// One line, by its [`key`]; `None`: what was written is no number.
+    Line(Option<String>),
+    /// The beginning of a [`key`], as it was written and with its country.
+    Digits { written: String, international: Option<String> },
+    /// The beginning of what is no number at all.
+    Text(String),
+}
+
+impl Pattern {
+    /// Reads a pattern. Never fails: what is no number names none.
+    pub fn new(pattern: &str) -> Self {
+        let pattern = pattern.trim();
+        let Some(prefix) = pattern.strip_suffix('*').map(str::trim) else {
+            return Self(Named::Line(parse(pattern).number.map(|number| key(&number).into_owned())));
+        };
+        let Some(digits) = compact(prefix) else { return Self(Named::Text(prefix.to_owned())) };
+        // Without `+`, `00`, `0` or `90` a prefix is one of extensions and short codes only: `22*` is not Bursa (0224).
+        let international = match digits.strip_prefix("00").filter(|rest| !rest.is_empty()) {
+            Some(rest) => Some(format!("+{rest}")),
+            None if digits.starts_with("90") => Some(format!("+{digits}")),
+            None => digits.strip_prefix('0').map(|rest| format!("+90{rest}")),
+        };
+        Self(Named::Digits { written: digits, international })
+    }
+
+    /// Whether it names `number`.
+    pub fn matches(&self, number: &PhoneNumber) -> bool {
+        match &self.0 {
+            Named::Line(line) => line.as_deref() == Some(&key(number)),
+            Named::Digits { written, international } => {
+                let key = key(number);
+                key.starts_with(written) || international.as_ref().is_some_and(|prefix| key.starts_with(prefix))
+            }
+            Named::Text(prefix) => number.expose().raw.starts_with(prefix),
+        }
+    }
+}
+
+/// Whether `number` is named by a [`Pattern`].
 pub fn matches(pattern: &str, number: &PhoneNumber) -> bool {
-    let pattern = pattern.trim();
-    let Some(prefix) = pattern.strip_suffix('*').map(str::trim) else {
-        return parse(pattern).number.is_some_and(|named| same_caller(&named, number));
-    };
-    let key = key(number);
-    let Some(digits) = compact(prefix) else { return number.expose().raw.starts_with(prefix) };
-    // Without `+`, `00`, `0` or `90` a prefix is one of extensions and short codes only: `22*` is not Bursa (0224).
-    let international = match digits.strip_prefix("00").filter(|rest| !rest.is_empty()) {
-        Some(rest) => Some(format!("+{rest}")),
-        None if digits.starts_with("90") => Some(format!("+{digits}")),
-        None => digits.strip_prefix('0').map(|rest| format!("+90{rest}")),
-    };
-    key.starts_with(&digits) || international.is_some_and(|prefix| key.starts_with(&prefix))
+    Pattern::new(pattern).matches(number)
 }
 
 /// Whether two numbers are one line, whatever the notation.

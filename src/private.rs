@@ -123,10 +123,15 @@ impl fmt::Display for PersonName {
 }
 
 /// Stars the middle digits of a display form and leaves its shape: the first four and the last two digits stay,
-/// of short numbers (up to six digits: extensions, short codes) only the first and the last.
+/// of numbers without an area code (up to nine digits) three and one, of extensions and short codes (up to six) only the
+/// first and the last.
 pub fn mask_digits(display: &str) -> String {
     let total = display.chars().filter(char::is_ascii_digit).count();
-    let (head, tail) = if total > 6 { (4, 2) } else { (1, 1) };
+    let (head, tail) = match total {
+        0..=6 => (1, 1),
+        7..=9 => (3, 1),
+        _ => (4, 2),
+    };
     let mut seen = 0;
     display
         .chars()
@@ -208,6 +213,7 @@ mod tests {
     fn a_number_keeps_its_shape_when_masked() {
         assert_eq!(mask_digits("0532 111 22 67"), "0532 *** ** 67");
         assert_eq!(mask_digits("+903121234567"), "+9031******67");
+        assert_eq!(mask_digits("444 12 34"), "444 ** *4");
         assert_eq!(mask_digits("1014"), "1**4");
         assert_eq!(mask_digits("112"), "1*2");
         assert_eq!(mask_digits(""), "");

@@ -1,14 +1,26 @@
 //! Who is told: the rules of the configuration, applied to one event. Pure.
 
+use jiff::Timestamp;
+
 use crate::config::{Route, When};
 use crate::event::{Event, EventType};
-use crate::number;
+use crate::number::Pattern;
 use crate::private::PhoneNumber;
+use crate::schedule::Schedules;
 
 /// The rules in their order.
 #[derive(Debug, Clone)]
 pub struct Router {
-    routes: Vec<Route>,
+    rules: Vec<Rule>,
+    schedules: Schedules,
+}
+
+/// A rule, and its patterns ready to be compared with.
+#[derive(Debug, Clone)]
+struct Rule {
+    route: Route,
+    number: Vec<Pattern>,
+    caller: Vec<Pattern>,
 }
 
 /// What the rules say of an event.
@@ -37,6 +49,10 @@ pub struct Subject<'a> {
     pub number: Option<&'a PhoneNumber>,
     /// The caller.
     pub caller: Option<&'a PhoneNumber>,
+    /// Whether the caller hid their number.
+    pub withheld: bool,
+    /// When the call began.
+    pub at: Timestamp,
 }
 
 impl<'a> Subject<'a> {
@@ -49,24 +65,30 @@ impl<'a> Subject<'a> {
             extension: event.called.extension.as_deref(),
             number: event.called.number.as_ref(),
             caller: event.caller.number.as_ref(),
+            withheld: event.caller.withheld(),
+            at: event.started_at,
         }
     }
 }
 
 impl Router {
-    /// Takes the rules in.
-    pub fn new(routes: Vec<Route>) -> Self {
-        Self { routes }
+    /// Takes the rules in, and the schedules that they name.
+    pub fn new(routes: Vec<Route>, schedules: Schedules) -> Self {
+        let patterns = |texts: &[String]| texts.iter().map(|text| Pattern::new(text)).collect();
+        let rule =
+            |route: Route| Rule { number: patterns(&route.when.number), caller: patterns(&route.when.caller), route };
+        Self { rules: routes.into_iter().map(rule).collect(), schedules }
     }
 
     /// The first rule that matches decides, and further ones as long as those before say `continue`.
     pub fn decide(&self, subject: &Subject<'_>) -> Decision {
         let mut channels: Vec<(String, usize)> = Vec::new();
         let mut muted = None;
-        for (position, route) in self.routes.iter().enumerate() {
-            if !matches(&route.when, subject) {
+        for (position, rule) in self.rules.iter().enumerate() {
+            if !self.matches(rule, subject) {
                 continue;
             }
+            let route = &rule.route;
             if route.mute {
                 muted = muted.or(Some(position));
             }
@@ -85,16 +107,22 @@ impl Router {
             (true, None) => Decision::Unrouted,
         }
     }
-}
 
-/// All keys must match; a list matches any of its items, an empty one everything.
-fn matches(when: &When, subject: &Subject<'_>) -> bool {
-    any(&when.account, |account| account == subject.account)
-        && any(&when.event, |event| *event == subject.event)
-        && any(&when.queue, |queue| subject.queue == Some(queue))
-        && any(&when.extension, |extension| subject.extension == Some(extension))
-        && any(&when.number, |pattern| subject.number.is_some_and(|number| number::matches(pattern, number)))
-        && any(&when.caller, |pattern| subject.caller.is_some_and(|caller| number::matches(pattern, caller)))
+    /// All keys must match; a list matches any of its items, an empty one everything.
+    fn matches(&self, rule: &Rule, subject: &Subject<'_>) -> bool {
+        let Rule { route: Route { when, .. }, number, caller } = rule;
+        let When { account, event, queue, extension, number: _, caller: _, withheld, during, outside } = when;
+        let open = |name: &String| self.schedules.get(name).is_some_and(|schedule| schedule.is_open(subject.at));
+        any(account, |account| account == subject.account)
+            && any(event, |event| *event == subject.event)
+            && any(queue, |queue| subject.queue == Some(queue))
+            && any(extension, |extension| subject.extension == Some(extension))
+            && any(number, |pattern| subject.number.is_some_and(|number| pattern.matches(number)))
+            && any(caller, |pattern| subject.caller.is_some_and(|caller| pattern.matches(caller)))
+            && withheld.is_none_or(|withheld| withheld == subject.withheld)
+            && any(during, open)
+            && any(outside, |name| !open(name))
+    }
 }
 
 fn any<T>(items: &[T], matches: impl Fn(&T) -> bool) -> bool {
@@ -104,13 +132,23 @@ fn any<T>(items: &[T], matches: impl Fn(&T) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number;
 
     fn router(yaml: &str) -> Router {
-        Router::new(serde_yaml::from_str(yaml).unwrap())
+        Router::new(serde_yaml::from_str(yaml).unwrap(), Schedules::default())
     }
 
     fn subject<'a>(event: EventType, queue: Option<&'a str>, caller: Option<&'a PhoneNumber>) -> Subject<'a> {
-        Subject { account: "main", event, queue, extension: None, number: None, caller }
+        Subject {
+            account: "main",
+            event,
+            queue,
+            extension: None,
+            number: None,
+            caller,
+            withheld: caller.is_none(),
+            at: Timestamp::UNIX_EPOCH,
+        }
     }
 
     fn told(decision: &Decision) -> Vec<(&str, usize)> {
@@ -146,6 +184,24 @@ mod tests {
             assert_eq!(router.decide(&subject(EventType::CallMissed, None, caller.as_ref())), Decision::Muted(0));
         }
         assert_eq!(told(&router.decide(&subject(EventType::CallMissed, None, None))), [("mail", 1)]);
+    }
+
+    #[test]
+    fn a_rule_may_ask_when_the_call_began_and_whether_its_caller_is_hidden() {
+        let schedules = serde_yaml::from_str("{office: [{days: [mon], from: '09:00', to: '18:00'}]}").unwrap();
+        let schedules = Schedules::new(&schedules, &jiff::tz::TimeZone::get("Europe/Istanbul").unwrap());
+        let rules = "[{when: {withheld: true, during: office}, mute: true}, {when: {outside: office}, notify: mail},
+                      {when: {withheld: false}, notify: slack}]";
+        let router = Router::new(serde_yaml::from_str(rules).unwrap(), schedules);
+        let caller = number::parse("05321112233").number;
+        let at = |time: &str, caller| {
+            let at = time.parse().unwrap();
+            router.decide(&Subject { at, ..subject(EventType::CallMissed, None, caller) })
+        };
+        let (open, closed) = ("2026-11-23T06:00:00Z", "2026-11-23T15:00:00Z");
+        assert_eq!(at(open, None), Decision::Muted(0));
+        assert_eq!(told(&at(closed, None)), [("mail", 1)]);
+        assert_eq!(told(&at(open, caller.as_ref())), [("slack", 2)]);
     }
 
     #[test]

@@ -13,9 +13,8 @@ use crate::channel::{Channel, Parcel};
 use crate::clock::Clock;
 use crate::condition::Notice;
 use crate::health::{Health, Telling};
-use crate::message::Locale;
 use crate::outbox::{Failure, Outcome};
-use crate::render::Renderer;
+use crate::render::{Look, Rendered, Renderer};
 use crate::store::Store;
 
 /// Between two looks; less when `health.after` is short.
@@ -38,7 +37,7 @@ pub struct Context {
 /// A channel of `health.notify`.
 pub struct Recipient {
     name: String,
-    locale: Locale,
+    look: Look,
     channel: Arc<dyn Channel>,
     /// The receiver has asked not to be tried before this tick.
     not_before: Duration,
@@ -47,9 +46,9 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// The channel of this name, told in this language.
-    pub fn new(name: String, locale: Locale, channel: Arc<dyn Channel>) -> Self {
-        Self { name, locale, channel, not_before: Duration::ZERO, failing: false }
+    /// The channel of this name, told in this look.
+    pub fn new(name: String, look: Look, channel: Arc<dyn Channel>) -> Self {
+        Self { name, look, channel, not_before: Duration::ZERO, failing: false }
     }
 }
 
@@ -107,7 +106,14 @@ impl Recipient {
             return;
         }
         for notice in context.health.to_tell(&self.name, telling, now) {
-            let message = context.renderer.notice(self.channel.channel_type(), self.locale, &notice);
+            let Rendered { message, failure } = context.renderer.notice(&self.look, &notice);
+            if let Some(failure) = failure.filter(|failure| context.renderer.is_news(failure)) {
+                tracing::error!(
+                    channel = self.name,
+                    failure,
+                    "the template failed: notices go out in a built-in plain form"
+                );
+            }
             let parcel = Parcel { id: notice.id(&self.name), message: &message, now: now.at, earlier: None };
             match self.channel.send(parcel, &mut None).await {
                 Outcome::Delivered => {

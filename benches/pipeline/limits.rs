@@ -57,6 +57,8 @@ pub(crate) fn post() -> Result<()> {
 
 async fn post_all(posts: Posts) -> Result<()> {
     let config = Config {
+        body_template: None,
+        content_type: None,
         url: Secret::new(posts.url),
         method: ringback::channel::webhook::Method::Post,
         headers: std::collections::BTreeMap::new(),
@@ -65,7 +67,7 @@ async fn post_all(posts: Posts) -> Result<()> {
     let client = ringback::http::client(posts.concurrency)?;
     let webhook = Webhook::new(&config, client, Duration::from_secs(15)).map_err(anyhow::Error::msg)?;
     let (webhook, clock, next) = (Arc::new(webhook), Clock::system(), Arc::new(AtomicUsize::new(0)));
-    let message = Arc::new(Message::Webhook(Bytes::from(posts.body)));
+    let message = Arc::new(Message::Webhook(Bytes::from(posts.body).into()));
     let mut hands = tokio::task::JoinSet::new();
     for _ in 0..posts.concurrency {
         let (webhook, clock, next) = (Arc::clone(&webhook), clock.clone(), Arc::clone(&next));

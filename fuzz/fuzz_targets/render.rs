@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use ringback::event::{DeliveryId, Event, EventType};
 use ringback::message::{ChannelType, Locale, Mail, Message};
 use ringback::private::{Digits, PersonName, PhoneNumber, Secret};
-use ringback::render::{Facts, Recording, Renderer, samples};
+use ringback::render::{Facts, Look, Recording, Renderer, samples};
 use serde_json::Value;
 
 const URL: &str = "https://api.bulutsantralim.com/recording/R651f8a68?signature=a_b*c&expires=1795324109";
@@ -108,7 +108,7 @@ fn known(locale: Locale, event_type: EventType) -> BTreeSet<String> {
         event.called.number = event.caller.number.clone();
         let facts = Facts { event: &event, event_type, recording: url, test: true };
         let Message::Email(mail) =
-            RENDERER.with(|renderer| renderer.render(ChannelType::Email, locale, &facts)).message
+            RENDERER.with(|renderer| renderer.render(&Look::new(ChannelType::Email, locale), &facts)).message
         else {
             panic!("not a mail");
         };
@@ -252,7 +252,7 @@ fuzz_target!(|data: &[u8]| {
         (false, None) => Recording::Elsewhere,
     };
     let facts = Facts { event: &event, event_type, recording, test: what > 127 };
-    let rendered = RENDERER.with(|renderer| renderer.render(channel, locale, &facts));
+    let rendered = RENDERER.with(|renderer| renderer.render(&Look::new(channel, locale), &facts));
     assert_eq!(rendered.failure, None, "a built-in template failed");
     match &rendered.message {
         Message::Email(made) => {
@@ -260,6 +260,6 @@ fuzz_target!(|data: &[u8]| {
             headers(made);
         }
         Message::Slack(json) => slack(&json.post),
-        Message::Webhook(json) => webhook(json),
+        Message::Webhook(message) => webhook(message.body),
     }
 });

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::StartError;
+use crate::body::{Body, BodyFormat};
 use crate::channel::{Channel, email, slack, webhook};
 use crate::config::{self, ChannelKind, Config};
 use crate::dispatch;
@@ -14,9 +15,10 @@ use crate::heartbeat;
 use crate::http;
 use crate::pbx::Pbx;
 use crate::private::Secret;
-use crate::render::Renderer;
+use crate::render::{Look, Renderer};
 use crate::retry;
 use crate::route::Router;
+use crate::schedule::Schedules;
 use crate::track::Rules;
 use crate::watch;
 
@@ -64,7 +66,7 @@ impl Plan {
             .and_then(|url| heartbeat::address(url).map_err(|problem| problems.push(problem)).ok());
         match renderer {
             Some(renderer) if problems.is_empty() => Ok(Self {
-                router: Arc::new(Router::new(enabled_routes(config))),
+                router: Arc::new(router(config)?),
                 renderer: Arc::new(renderer),
                 follow_ups: follow_ups(config),
                 config: config.clone(),
@@ -92,9 +94,37 @@ impl Plan {
 /// # Errors
 /// Every template that cannot be used.
 pub fn renderer(config: &Config) -> Result<Renderer, StartError> {
-    let timezone = TimeZone::get(&config.timezone)
-        .map_err(|error| StartError::Config(format!("`timezone` cannot be used: {error}")))?;
-    Renderer::new(config.templates.as_deref(), timezone).map_err(|problems| StartError::Config(problems.join("\n")))
+    let timezone = timezone(config)?;
+    let bodies: Vec<Body> = config.channels.iter().filter_map(body).collect();
+    let made = match Renderer::new(config.templates.as_deref(), timezone.clone()) {
+        Ok(renderer) => renderer.with_bodies(bodies),
+        // What else is wrong is told with it.
+        Err(mut problems) => {
+            let bare = Renderer::new(None, timezone);
+            problems.extend(bare.and_then(|bare| bare.with_bodies(bodies)).err().unwrap_or_default());
+            Err(problems)
+        }
+    };
+    made.map_err(|problems| StartError::Config(problems.join("\n")))
+}
+
+/// How a channel's messages look.
+fn look(config: &Config, channel: &config::Channel) -> Look {
+    Look {
+        channel: channel.kind.channel_type(),
+        locale: channel.common.locale.unwrap_or(config.locale),
+        mask_numbers: channel.common.mask_numbers,
+        body: body(channel),
+    }
+}
+
+/// The body of a webhook that is not the default one.
+fn body(channel: &config::Channel) -> Option<Body> {
+    let ChannelKind::Webhook(keys) = &channel.kind else { return None };
+    let template = keys.body_template.clone()?;
+    // One that is not known has not passed the configuration's checks.
+    let format = BodyFormat::of(keys.content_type()).unwrap_or(BodyFormat::Text);
+    Some(Body { template, format })
 }
 
 /// The settings of a channel's lane: its own keys over `delivery`.
@@ -103,7 +133,7 @@ pub fn lane_settings(config: &Config, channel: &config::Channel) -> dispatch::Se
     let default_rate = matches!(channel.kind, ChannelKind::Slack(_)).then_some(slack::RATE);
     dispatch::Settings {
         name: common.name.clone(),
-        locale: common.locale.unwrap_or(config.locale),
+        look: look(config, channel),
         recording: common.recording,
         retry: common.retry.over(&config.delivery.retry.over(&retry::Policy::default())),
         timeout: common.timeout.unwrap_or(config.delivery.timeout),
@@ -135,6 +165,22 @@ pub fn build_channel(
         }
     };
     built.map_err(|error| StartError::Config(format!("channel `{}`: {error}", channel.common.name)))
+}
+
+/// Who is told: the rules, without the channels that are switched off.
+///
+/// # Errors
+/// When a value that passed the configuration's checks cannot be used after all.
+pub(super) fn router(config: &Config) -> Result<Router, StartError> {
+    Ok(Router::new(enabled_routes(config), Schedules::new(&config.schedules, &timezone(config)?)))
+}
+
+/// The zone of times in messages and of schedules.
+///
+/// # Errors
+/// When a value that passed the configuration's checks cannot be used after all.
+pub fn timezone(config: &Config) -> Result<TimeZone, StartError> {
+    TimeZone::get(&config.timezone).map_err(|error| StartError::Config(format!("`timezone` cannot be used: {error}")))
 }
 
 fn follow_ups(config: &Config) -> Arc<[String]> {

@@ -14,7 +14,7 @@ pub(super) fn watchdog(plan: &Plan, core: &Core) -> Watchdog {
     for name in &health.notify {
         match plan.channels.iter().find(|(settings, _)| settings.name == *name) {
             Some((settings, channel)) => {
-                recipients.push(Recipient::new(name.clone(), settings.locale, Arc::clone(channel)));
+                recipients.push(Recipient::new(name.clone(), settings.look.clone(), Arc::clone(channel)));
             }
             None => {
                 tracing::warn!(channel = name, "`health.notify` names a channel that is switched off: it is not told");

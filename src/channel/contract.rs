@@ -110,7 +110,7 @@ fn channel(channel: ChannelType, host: &str, port: u16, timeout: Duration) -> (B
             (Box::new(email::Email::new(&config, 1, timeout).unwrap()), secrets, format!("{config:?}"))
         }
         ChannelType::Slack => {
-            let config = slack::Config { webhook_url: Secret::new(&url) };
+            let config = slack::Config { webhook_url: Some(Secret::new(&url)), ..slack::Config::default() };
             let made = slack::Slack::new(&config, client, timeout).unwrap();
             (Box::new(made), seen_as(&[TOKEN]), format!("{config:?}"))
         }
@@ -120,6 +120,8 @@ fn channel(channel: ChannelType, host: &str, port: u16, timeout: Duration) -> (B
                 method: webhook::Method::Post,
                 headers: [("Authorization".to_owned(), Secret::new(HEADER))].into(),
                 secret: vec![Secret::new(SIGNING)],
+                body_template: None,
+                content_type: None,
             };
             let made = webhook::Webhook::new(&config, client, timeout).unwrap();
             (Box::new(made), seen_as(&[TOKEN, HEADER, SIGNING]), format!("{config:?}"))
@@ -153,7 +155,7 @@ fn message(channel: ChannelType) -> Message {
             thread: "t1".to_owned(),
         }),
         ChannelType::Slack => Message::Slack(Bytes::from_static(b"{\"text\":\"0532 111 22 33\"}").into()),
-        ChannelType::Webhook => Message::Webhook(Bytes::from_static(b"{\"type\":\"call.missed\"}")),
+        ChannelType::Webhook => Message::Webhook(Bytes::from_static(b"{\"type\":\"call.missed\"}").into()),
     }
 }
 
@@ -190,7 +192,7 @@ fn http_channels() -> impl Iterator<Item = ChannelType> {
 }
 
 /// `again(Kind)`, or dead, or delivered, for every status that contract section 4 names and some more.
-const STATUSES: [(u16, Option<FailureKind>, bool); 24] = [
+pub(super) const STATUSES: [(u16, Option<FailureKind>, bool); 24] = [
     (200, None, false),
     (201, None, false),
     (202, None, false),

@@ -16,6 +16,7 @@ use sha2::Sha256;
 
 use super::http::{MAX_ANSWER, ask, classify, mask, unanswered};
 use super::{Channel, Parcel, wrong_form};
+use crate::body::{self, BodyTemplate};
 use crate::event::DeliveryId;
 use crate::http::exchange;
 use crate::message::{ChannelType, Message};
@@ -38,6 +39,21 @@ pub struct Config {
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrManySchema<String>")]
     pub secret: Vec<Secret>,
+    /// File that replaces the JSON body, or `recipe:` and the name of a built-in one.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub body_template: Option<BodyTemplate>,
+    /// What the body is; values in `body_template` are escaped for it. `application/json`, or that of the recipe.
+    #[serde(default)]
+    pub content_type: Option<String>,
+}
+
+impl Config {
+    /// What the body is.
+    pub fn content_type(&self) -> &str {
+        let default = || self.body_template.as_ref().map_or(body::JSON, BodyTemplate::content_type);
+        self.content_type.as_deref().unwrap_or_else(default)
+    }
 }
 
 /// The request's method.
@@ -78,7 +94,8 @@ impl Webhook {
             Method::Patch => reqwest::Method::PATCH,
         };
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let content_type = HeaderValue::from_str(config.content_type());
+        headers.insert(CONTENT_TYPE, content_type.map_err(|_| "`content_type` cannot be sent as a header")?);
         for (name, value) in &config.headers {
             let wrong = || format!("`headers.{name}` cannot be sent as a header");
             let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
@@ -129,13 +146,13 @@ fn signer(secret: &Secret) -> Result<Hmac<Sha256>, String> {
     Hmac::new_from_slice(&key).map_err(|_| wrong.to_owned())
 }
 
-/// The names of people in a body, which a receiver that finds fault with it may echo: of one event, or of a digest's.
-fn names(body: &[u8]) -> Vec<String> {
-    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let data = &body["data"];
-    let events = data["events"].as_array().map_or(std::slice::from_ref(data), Vec::as_slice);
-    let name = |event: &serde_json::Value, party: &str| Some(event[party]["name"].as_str()?.to_owned());
-    events.iter().flat_map(|event| ["caller", "called"].into_iter().filter_map(|party| name(event, party))).collect()
+/// Discord and Telegram say it in the body, Telegram there alone, in seconds: `{"retry_after": 1.5}`, and
+/// `{"parameters": {"retry_after": 5}}`.
+fn retry_after_in(body: &[u8]) -> Option<Duration> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let seconds =
+        [&body["parameters"]["retry_after"], &body["retry_after"]].into_iter().find_map(serde_json::Value::as_f64)?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[async_trait]
@@ -145,11 +162,15 @@ impl Channel for Webhook {
     }
 
     async fn send(&self, parcel: Parcel<'_>, _memo: &mut Option<String>) -> Outcome {
-        let Message::Webhook(body) = parcel.message else { return wrong_form(ChannelType::Webhook) };
-        let request = self.request(parcel.id, body.clone(), parcel.now);
+        let Message::Webhook(message) = parcel.message else { return wrong_form(ChannelType::Webhook) };
+        let request = self.request(parcel.id, message.body.clone(), parcel.now);
         match exchange(request, MAX_ANSWER, self.timeout).await {
             Ok(answer) if answer.status.is_success() => Outcome::Delivered,
-            Ok(answer) => classify(&answer, answer.retry_after(parcel.now), &self.mask.and(&names(body))),
+            Ok(answer) => {
+                let in_body = || retry_after_in(&answer.body).filter(|_| answer.status.as_u16() == 429);
+                let wait = answer.retry_after(parcel.now).or_else(in_body);
+                classify(&answer, wait, &self.mask.and(&message.names))
+            }
             Err(error) => unanswered(&error),
         }
     }
@@ -172,6 +193,8 @@ mod tests {
             method: Method::Post,
             headers: BTreeMap::new(),
             secret: secrets.iter().map(|secret| Secret::new(*secret)).collect(),
+            body_template: None,
+            content_type: None,
         };
         Webhook::new(&config, crate::http::client(1).unwrap(), Duration::from_secs(1)).unwrap()
     }
@@ -205,6 +228,19 @@ mod tests {
         headers.insert("webhook-id", "dlv_other".parse().unwrap());
         assert!(verifier.verify(&body, &headers).is_err());
         assert!(request.headers()[CONTENT_TYPE] == "application/json");
+    }
+
+    #[test]
+    fn a_wait_that_stands_in_the_body_is_read() {
+        for (body, seconds) in [
+            (r#"{"ok":false,"error_code":429,"parameters":{"retry_after":5}}"#, Some(5.0)),
+            (r#"{"message":"You are being rate limited.","retry_after":1.5,"global":false}"#, Some(1.5)),
+            (r#"{"retry_after":-1}"#, None),
+            (r#"{"retry_after":"soon"}"#, None),
+            ("slow down", None),
+        ] {
+            assert_eq!(retry_after_in(body.as_bytes()), seconds.map(Duration::from_secs_f64), "{body}");
+        }
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use super::{Failure, say};
+use jiff::tz::TimeZone;
+
+use super::{Failure, route, say};
 use crate::app;
-use crate::config::{self, Config, Given};
-use crate::event::EventType;
+use crate::clock::Clock;
+use crate::config::{self, Config};
 use crate::http;
-use crate::number;
-use crate::route::{Decision, Router, Subject};
+use crate::schedule::holidays;
 
 /// Everything that can be known to be wrong without asking anybody.
 pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, Failure> {
@@ -19,14 +20,17 @@ pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
         Err(error) => problems.push(format!("templates: {error}")),
     }
     problems.extend(channel_problems(&config));
-    let failed = test_problems(&config);
-    problems.extend(failed);
+    problems.extend(route::test_problems(&config));
+    if config::some_match_nothing(&config) {
+        let problem = "routes: there are events that no rule matches, and nobody would be told of them\n\
+                       hint: end with a rule without `when`, with `mute: true` when that is meant";
+        problems.push(problem.to_owned());
+    }
     if !problems.is_empty() {
         return Err(Failure::Usage(problems.join("\nerror: ")));
     }
-    if config::some_match_nothing(&config) {
-        say(&"note: routes: nobody is told of events that no rule matches; \
-              hint: end with a rule without `when`, with `mute: true` when that is meant");
+    for warning in warnings(&config) {
+        say(&format!("note: {warning}"));
     }
     say(&format!(
         "{}: ok ({} accounts, {} channels, {} routes, {} tests)",
@@ -37,6 +41,21 @@ pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
         config.tests.len()
     ));
     Ok(config)
+}
+
+/// What is right today and will not be for ever.
+fn warnings(config: &Config) -> Vec<String> {
+    let named = config.schedules.values().flatten().any(|span| span.holidays.is_some());
+    let year = Clock::system().now().to_zoned(TimeZone::UTC).year();
+    let ends = named && year >= holidays::LAST_YEAR;
+    let warning = || {
+        format!(
+            "schedules: the religious holidays of `holidays: tr` are known to the end of {} only\n\
+             hint: bring a newer ringback, or name later ones under `except`",
+            holidays::LAST_YEAR
+        )
+    };
+    ends.then(warning).into_iter().collect()
 }
 
 /// The JSON Schema of the configuration.
@@ -59,42 +78,4 @@ fn channel_problems(config: &Config) -> Vec<String> {
             app::build_channel(channel, &settings, client.clone()).err().map(|error| error.to_string())
         })
         .collect()
-}
-
-fn test_problems(config: &Config) -> Vec<String> {
-    let router = Router::new(config.routes.clone());
-    let tests = config.tests.iter().enumerate();
-    tests.filter_map(|(position, test)| test_problem(config, &router, position, test)).collect()
-}
-
-fn test_problem(config: &Config, router: &Router, position: usize, test: &config::RouteTest) -> Option<String> {
-    let Given { event, account, queue, extension, number, caller } = &test.given;
-    let (number, caller) = (number.as_deref().map(number::parse), caller.as_deref().map(number::parse));
-    let first_account = config.accounts.first().map_or("", |account| account.name.as_str());
-    let subject = Subject {
-        account: account.as_deref().unwrap_or(first_account),
-        event: event.unwrap_or(EventType::CallMissed),
-        queue: queue.as_deref(),
-        extension: extension.as_deref(),
-        number: number.as_ref().and_then(|number| number.number.as_ref()),
-        caller: caller.as_ref().and_then(|caller| caller.number.as_ref()),
-    };
-    let (mut told, rules) = match router.decide(&subject) {
-        Decision::Notify(channels) => channels.into_iter().unzip(),
-        Decision::Muted(rule) => (Vec::new(), vec![rule]),
-        Decision::Unrouted => (Vec::new(), Vec::new()),
-    };
-    let mut expected = test.expect.clone();
-    told.sort_unstable();
-    expected.sort_unstable();
-    let rules: Vec<String> = rules.iter().map(|rule| format!("routes[{rule}]")).collect();
-    (told != expected).then(|| {
-        format!(
-            "tests[{position}]: expected [{}], but [{}] would be told{}{}",
-            expected.join(", "),
-            told.join(", "),
-            if rules.is_empty() { ": no route matches" } else { " by " },
-            rules.join(", ")
-        )
-    })
 }

@@ -1,46 +1,121 @@
 //! `ringback render` and `ringback send-test`: what a channel's messages look like, and whether they arrive.
 
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
 use crate::app;
 use crate::channel::{Parcel, email};
 use crate::clock::Clock;
 use crate::config::{Channel, ChannelKind, Config, RecordingMode};
 use crate::cursor::ahead;
+use crate::dispatch;
 use crate::event::{DeliveryId, Event, EventType};
 use crate::http;
-use crate::message::{Message, SlackMessage};
+use crate::message::{Message, SlackMessage, WebhookMessage};
 use crate::outbox::Outcome;
 use crate::private::Secret;
-use crate::render::{Facts, Recording, samples};
+use crate::render::{Digest, Facts, InDigest, Recording, Rendered, samples};
 
 use super::{Failure, say};
 
+/// What can be shown: besides events, whatever else a channel is sent.
+#[derive(Debug, Clone)]
+pub(super) enum Sample {
+    /// One event.
+    Event(EventType),
+    /// One event of each type, told together.
+    Digest,
+    /// A notice of `health`, by its `type`.
+    Notice(String),
+}
+
+impl FromStr for Sample {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "digest" => Ok(Self::Digest),
+            "health.failing" | "health.recovered" => Ok(Self::Notice(text.to_owned())),
+            text => text
+                .parse()
+                .map(Self::Event)
+                .map_err(|error| format!("{error}, digest, health.failing, health.recovered")),
+        }
+    }
+}
+
 /// Prints what would be sent.
-pub(super) fn render(config: &Config, channel: &str, event_type: EventType) -> Result<(), Failure> {
+pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<(), Failure> {
     let channel = find(config, channel)?;
     let now = Clock::system().now();
-    let event = sample(config, event_type, now);
     let settings = app::lane_settings(config, channel);
-    let recording = match channel.common.recording {
+    let renderer = app::renderer(config)?;
+    let look = &settings.look;
+    let (rendered, id) = match what {
+        Sample::Event(event_type) => {
+            let event = sample(config, *event_type, now);
+            let facts = Facts {
+                event: &event,
+                event_type: *event_type,
+                recording: recording(channel, &event, now),
+                test: false,
+            };
+            (renderer.render(look, &facts), delivery_id(&event, *event_type, channel))
+        }
+        Sample::Digest => {
+            let events = EventType::ALL.map(|event_type| (sample(config, event_type, now), event_type));
+            let rows =
+                events.each_ref().map(|(event, event_type)| InDigest { event, event_type: *event_type, settled: None });
+            let ids = events.each_ref().map(|(event, event_type)| delivery_id(event, *event_type, channel));
+            let Digest { message, failure, .. } = renderer.digest(look, &rows);
+            (Rendered { message, failure }, DeliveryId::together(&ids))
+        }
+        Sample::Notice(name) => {
+            let [failing, recovered] = samples::notices(now);
+            let notice = if *name == failing.event_type() { failing } else { recovered };
+            (renderer.notice(look, &notice), notice.id(&channel.common.name))
+        }
+    };
+    if let Some(failure) = rendered.failure {
+        return Err(Failure::Usage(failure));
+    }
+    print(channel, &settings, &rendered.message, id, now)
+}
+
+/// As the channel wants it.
+fn recording(channel: &Channel, event: &Event, now: Timestamp) -> Recording {
+    match channel.common.recording {
         RecordingMode::Link if event.recording => Recording::Link {
             url: Secret::new("https://api.bulutsantralim.com/recording/R00000000-0000-4000-8000-000000000000"),
             expires_at: ahead(now, std::time::Duration::from_secs(3600)),
         },
         _ => Recording::None,
-    };
-    let facts = Facts { event: &event, event_type, recording, test: false };
-    let rendered = app::renderer(config)?.render(channel.kind.channel_type(), settings.locale, &facts);
-    if let Some(failure) = rendered.failure {
-        return Err(Failure::Usage(failure));
     }
-    match &rendered.message {
+}
+
+fn print(
+    channel: &Channel,
+    settings: &dispatch::Settings,
+    message: &Message,
+    id: DeliveryId,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    match message {
         Message::Email(mail) => {
             let ChannelKind::Email(keys) = &channel.kind else { return Err(mismatch(channel)) };
             let built = email::Email::new(keys, 1, settings.timeout).map_err(Failure::Usage)?;
-            let id = delivery_id(&event, event_type, channel);
             let message = built.message(id, mail, now).map_err(Failure::Run)?;
             say(&String::from_utf8_lossy(&message.formatted()));
         }
-        Message::Slack(SlackMessage { post: body, .. }) | Message::Webhook(body) => {
+        // In a shape that somebody else has chosen, every byte may matter.
+        Message::Webhook(message) if settings.look.body.is_some() => say(&String::from_utf8_lossy(&message.body)),
+        Message::Slack(SlackMessage { post, .. }) => {
+            let ChannelKind::Slack(keys) = &channel.kind else { return Err(mismatch(channel)) };
+            let json = keys.payload(post).map_err(|failure| Failure::Run(failure.text))?;
+            say(&format!("{json:#}"));
+        }
+        Message::Webhook(WebhookMessage { body, .. }) => {
             let json: serde_json::Value =
                 serde_json::from_slice(body).map_err(|error| Failure::Run(format!("not JSON: {error}")))?;
             say(&format!("{json:#}"));
@@ -67,7 +142,7 @@ pub(super) async fn send_test(config: &Config, channels: &[String], event_type: 
         // Another id each time: receivers that drop what they have seen must show every test.
         event.uuid = format!("test-{}", now.as_nanosecond());
         let facts = Facts { event: &event, event_type, recording: Recording::None, test: true };
-        let rendered = renderer.render(built.channel_type(), settings.locale, &facts);
+        let rendered = renderer.render(&settings.look, &facts);
         let id = delivery_id(&event, event_type, channel);
         let outcome = built.send(Parcel { id, message: &rendered.message, now, earlier: None }, &mut None).await;
         let name = &channel.common.name;
@@ -89,7 +164,7 @@ fn find<'c>(config: &'c Config, name: &str) -> Result<&'c Channel, Failure> {
     })
 }
 
-fn sample(config: &Config, event_type: EventType, now: jiff::Timestamp) -> Event {
+fn sample(config: &Config, event_type: EventType, now: Timestamp) -> Event {
     let mut event = samples::event(event_type, now);
     if let Some(account) = config.accounts.first() {
         event.account.clone_from(&account.name);

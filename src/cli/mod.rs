@@ -19,6 +19,7 @@ mod listing;
 mod messages;
 mod online;
 mod outbox;
+mod route;
 mod run;
 mod store;
 mod systemd;
@@ -76,10 +77,12 @@ enum Command {
     Render {
         /// The channel
         channel: String,
-        /// Which event to render
+        /// Which event to render; also `digest`, `health.failing` and `health.recovered`
         #[arg(long, value_name = "TYPE", default_value = "call.missed")]
-        event: EventType,
+        event: messages::Sample,
     },
+    /// Print which channels an event reaches, and by which rule
+    Route(route::Options),
     /// The outbox: what is sent, waits, or was given up, while the daemon runs and when it does not
     #[command(subcommand)]
     Deliveries(outbox::DeliveriesCommand),
@@ -175,7 +178,8 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
             if *online { block_on(online::ask(&config)) } else { Ok(()) }
         }
         Command::SendTest { channels, event } => block_on(messages::send_test(&load(args)?, channels, *event)),
-        Command::Render { channel, event } => messages::render(&load(args)?, channel, *event),
+        Command::Render { channel, event } => messages::render(&load(args)?, channel, event),
+        Command::Route(options) => route::route(&load(args)?, options),
         Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
         Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
         Command::Store(command) => block_on(store::store(&load(args)?, command)),

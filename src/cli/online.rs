@@ -147,8 +147,13 @@ fn channel_hint(channel: &Channel, failure: &outbox::Failure) -> Option<String> 
             (FailureKind::Receiver, ..) => "ask again later",
             _ => return None,
         },
-        ChannelKind::Slack(_) => match failure.kind {
-            FailureKind::Rejected => "make a new webhook in Slack, and put its URL into `webhook_url`",
+        ChannelKind::Slack(keys) => match failure.kind {
+            FailureKind::Rejected if keys.webhook_url.is_some() => {
+                "make a new webhook in Slack, and put its URL into `webhook_url`"
+            }
+            FailureKind::Rejected if keys.api_url.is_some() => {
+                "compare `api_url`; Slack's own is https://slack.com/api"
+            }
             FailureKind::Timeout | FailureKind::Unreachable => "does a firewall let this machine out?",
             FailureKind::Receiver => "ask again later",
             _ => return None,
@@ -182,7 +187,7 @@ fn hinted(text: String, hint: Option<&str>) -> String {
 fn host(channel: &Channel) -> String {
     match &channel.kind {
         ChannelKind::Email(keys) => format!("{}:{}", keys.smtp.host, keys.smtp.port()),
-        ChannelKind::Slack(keys) => host_of(keys.webhook_url.expose()),
+        ChannelKind::Slack(keys) => host_of(keys.address()),
         ChannelKind::Webhook(keys) => host_of(keys.url.expose()),
     }
 }

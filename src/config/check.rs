@@ -16,6 +16,7 @@ use crate::units::format_duration;
 mod channels;
 mod health;
 mod routes;
+mod schedules;
 
 pub(crate) use routes::some_match_nothing;
 
@@ -38,6 +39,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     watch(&config.watch, findings);
     delivery(&config.delivery, findings);
     channels::check(config, findings);
+    schedules::check(config, findings);
     routes::check(config, findings);
     health::check(config, findings);
     if let Some(listen) = &config.http.listen
@@ -76,7 +78,7 @@ fn accounts(accounts: &[Account], findings: &mut Findings<'_>) {
         } else if !key.is_ascii() {
             findings.at(&path("api_key"), "holds letters that no key does", Some("copy it once more".to_owned()));
         }
-        base_url(&path("base_url"), &account.base_url, findings);
+        base_url(&path("base_url"), &account.base_url, "the API key", "https://api.bulutsantralim.com", findings);
         at_least(&path("timeout"), account.timeout, SHORTEST, findings);
         let limits = [
             ("cdrs", account.limits.cdrs),
@@ -91,14 +93,15 @@ fn accounts(accounts: &[Account], findings: &mut Findings<'_>) {
     }
 }
 
-fn base_url(path: &str, text: &str, findings: &mut Findings<'_>) {
+/// The URL that an API is below; `secret` travels there.
+fn base_url(path: &str, text: &str, secret: &str, example: &str, findings: &mut Findings<'_>) {
     let Some(url) = absolute_http(path, text, findings) else { return };
     if url.scheme() == "http" && !is_loopback(&url) {
-        let hint = Some("the API key would travel readable; use https".to_owned());
+        let hint = Some(format!("{secret} would travel readable; use https"));
         findings.at(path, "plain http is refused except to loopback", hint);
     }
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-        let hint = Some("the scheme, the host and perhaps a path: `https://api.bulutsantralim.com`".to_owned());
+        let hint = Some(format!("the scheme, the host and perhaps a path: `{example}`"));
         findings.at(path, "must not hold a user, a query or a fragment", hint);
     }
 }
@@ -240,7 +243,7 @@ fn is_usable_name(name: &str) -> bool {
     name.chars().count() <= 64 && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
 }
 
-/// A name that must be one of `known`; `what` is `channel` or `account`.
+/// A name that must be one of `known`; `what` is `channel`, `account` or `schedule`.
 fn known_name(path: &str, what: &str, name: &str, known: &[&str], findings: &mut Findings<'_>) {
     // That there is none at all is told elsewhere.
     if known.is_empty() || known.contains(&name) {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 
-use super::node::{Data, Node, Origin};
+use super::node::{Data, Node, Origin, pattern};
 use super::places::{self, Inner, Spot, Stop};
 use super::problems::{Findings, Place, Problems, join, segment};
 use super::{files, syntax, unknown};
@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 1 << 20;
 const MAX_BRACKETS: usize = 2_000;
 
 /// Sections that are lists: one item may be written as the item, here as everywhere.
-const LISTS: [&str; 4] = ["accounts", "channels", "routes", "tests"];
+const LISTS: [&str; 5] = ["accounts", "channels", "routes", "schedules.*", "tests"];
 
 /// Reads the file, at most a little over the limit.
 ///
@@ -203,8 +203,9 @@ impl<'de> Visitor<'de> for Seed<'_, '_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
-        let section = format!("{}[]", self.path);
-        let path = if LISTS.contains(&self.path.as_str()) { format!("{}[0]", self.path) } else { self.path.clone() };
+        let pattern = pattern(&self.path);
+        let section = format!("{pattern}[]");
+        let path = if LISTS.contains(&pattern.as_str()) { format!("{}[0]", self.path) } else { self.path.clone() };
         let mut entries: Vec<(String, Node)> = Vec::new();
         let mut lines: BTreeMap<String, usize> = BTreeMap::new();
         let mut position = 0;

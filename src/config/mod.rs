@@ -31,6 +31,7 @@ pub use problems::{Problem, Problems};
 pub use schema::schema;
 pub use shape::*;
 
+use crate::body::BodyTemplate;
 use node::Data;
 use problems::{Findings, Place};
 
@@ -75,6 +76,13 @@ pub fn parse(
         return Err(Findings::only(file_name, Place::default(), "cannot be read as a configuration", None));
     };
     config.templates = config.templates.map(|folder| resolve(base, &folder));
+    for channel in &mut config.channels {
+        if let ChannelKind::Webhook(keys) = &mut channel.kind
+            && let Some(BodyTemplate::File(file)) = &mut keys.body_template
+        {
+            *file = resolve(base, file);
+        }
+    }
     Ok(config)
 }
 

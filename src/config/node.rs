@@ -98,14 +98,7 @@ impl Node {
 
     /// The key path without numbers: `channels[].smtp`.
     pub(super) fn pattern(&self) -> String {
-        let mut inside = false;
-        self.path
-            .chars()
-            .filter(|c| {
-                inside = *c == '[' || (inside && *c != ']');
-                !inside || *c == '['
-            })
-            .collect()
+        pattern(&self.path)
     }
 
     /// What kind of value it is, in words; never the value, which may be a secret.
@@ -119,5 +112,20 @@ impl Node {
             Data::Map(_) => "a section with keys",
             Data::Filler => "a value",
         }
+    }
+}
+/// A key path without numbers, and with `*` for the name of a schedule, which is a key of the user's choice.
+pub(super) fn pattern(path: &str) -> String {
+    let mut inside = false;
+    let pattern: String = path
+        .chars()
+        .filter(|c| {
+            inside = *c == '[' || (inside && *c != ']');
+            !inside || *c == '['
+        })
+        .collect();
+    match pattern.strip_prefix("schedules.") {
+        Some(named) => format!("schedules.*{}", named.find('[').map_or("", |end| &named[end..])),
+        None => pattern,
     }
 }

@@ -85,6 +85,10 @@ fn merge(object: &mut Map<String, Value>, own: &Schema, channel_type: &str) {
         all.insert("type".to_owned(), json!({"const": channel_type, "description": "The type of the channel."}));
         all.extend(more.clone());
     }
+    // Which of its keys it needs, where they are not the same ones always.
+    if let Some(ways) = own.get("anyOf") {
+        object.insert("anyOf".to_owned(), ways.clone());
+    }
     if let (Some(Value::Array(all)), more) = (object.get_mut("required"), own.get("required")) {
         all.push(json!("type"));
         all.extend(more.and_then(Value::as_array).cloned().unwrap_or_default());

@@ -7,8 +7,9 @@ use super::node::{Data, Node, Origin};
 use super::problems::Findings;
 
 /// Section and key of every secret.
-pub(super) const SECRETS: [(&str, &str); 6] = [
+pub(super) const SECRETS: [(&str, &str); 7] = [
     ("accounts[]", "api_key"),
+    ("channels[]", "bot_token"),
     ("channels[]", "secret"),
     ("channels[]", "url"),
     ("channels[]", "webhook_url"),

@@ -2,6 +2,7 @@
 //!
 //! The same types make the JSON Schema that `ringback schema` prints. A key is here only when it does what it says.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,10 +16,12 @@ use crate::units::{DurationText, OneOrManySchema, duration};
 mod delivery;
 mod health;
 mod routes;
+mod schedules;
 
 pub use delivery::*;
 pub use health::*;
 pub use routes::*;
+pub use schedules::*;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -50,6 +53,10 @@ pub struct Config {
     /// Which events go to which channels. The first match wins unless it says `continue: true`.
     #[schemars(with = "OneOrManySchema<Route>")]
     pub routes: Vec<Route>,
+    /// When it is open, by names that routes use.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, OneOrManySchema<Span>>")]
+    pub schedules: BTreeMap<String, Vec<Span>>,
     /// Who is told when ringback itself cannot work.
     #[serde(default)]
     pub health: Health,

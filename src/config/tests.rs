@@ -34,6 +34,7 @@ fn env(name: &str) -> Option<String> {
     let value = match name {
         "BULUTSANTRALIM_API_KEY" => "K-from-env",
         "SLACK_WEBHOOK_URL" => "https://hooks.slack.com/services/T0/B0/topsecret",
+        "SLACK_BOT_TOKEN" => "xoxb-topsecret",
         "SMTP_PASSWORD" => "hunter2hunter2",
         "CRM_SECRET" => WHSEC,
         "PORT" => "2525",
@@ -98,7 +99,7 @@ fn the_example_loads_and_states_the_defaults() {
     let example = parsed(EXAMPLE).unwrap_or_else(|problems| panic!("{problems}"));
     let minimal = parsed(MINIMAL).unwrap();
     assert_eq!(example.accounts[0].api_key.expose(), "K-from-env");
-    let ChannelKind::Webhook(webhook) = &example.channels[2].kind else { panic!("a webhook channel") };
+    let ChannelKind::Webhook(webhook) = &example.channels[3].kind else { panic!("a webhook channel") };
     assert_eq!(webhook.secret[0].expose(), WHSEC);
     assert_eq!(format!("{:?}", example.store), format!("{:?}", minimal.store));
     assert_eq!(format!("{:?}", example.watch), format!("{:?}", minimal.watch));
@@ -145,6 +146,22 @@ fn the_schema_knows_the_files_of_secrets_and_refuses_both_at_once() {
     assert!(!is_valid(&MINIMAL.replace("api_key: K", "api_key_file: /k\n    api_key: K")));
     assert!(is_valid(&MINIMAL.replace("host: smtp.example.com", "host: h, username: u, password_file: p")));
     assert!(!is_valid(&MINIMAL.replace("host: smtp.example.com", "host: h, password: q, password_file: p")));
+    let slack = |keys: &str| {
+        let (before, rest) = MINIMAL.split_once("channels:").unwrap();
+        let (_, after) = rest.split_once("routes:").unwrap();
+        format!("{before}channels: {{name: mail, type: slack, {keys}}}\nroutes:{after}")
+    };
+    for (keys, right) in [
+        ("webhook_url: https://x.example", true),
+        ("webhook_url_file: f, bot_token: null, channel: null", true),
+        ("bot_token: xoxb-1, channel: C0123456789", true),
+        ("bot_token_file: f, channel: '#x', api_url: https://slack-gov.com/api", true),
+        ("bot_token: xoxb-1", false),
+        ("channel: C0123456789", false),
+        ("rate: 1", false),
+    ] {
+        assert_eq!(is_valid(&slack(keys)), right, "{keys}");
+    }
 }
 
 #[test]

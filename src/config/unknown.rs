@@ -70,6 +70,9 @@ fn walk(root: &Value, schema: &Value, path: &str, sections: &mut BTreeMap<String
         let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         walk(root, value, &below, sections);
     }
+    if schema["additionalProperties"].is_object() {
+        walk(root, &schema["additionalProperties"], &format!("{path}.*"), sections);
+    }
     for choices in ["oneOf", "anyOf", "allOf"].map(|choices| schema[choices].as_array()).into_iter().flatten() {
         let has_list = choices.iter().any(|choice| choice["type"] == "array");
         for choice in choices {

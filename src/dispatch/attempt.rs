@@ -10,9 +10,8 @@ use super::Context;
 use crate::channel::{Channel, Earlier, Parcel};
 use crate::config::RecordingMode;
 use crate::event::DeliveryId;
-use crate::message::Locale;
 use crate::outbox::{self, Claim, Delivery, Failure, FailureKind, Outcome};
-use crate::render::{Digest, Facts, InDigest, Recording};
+use crate::render::{Digest, Facts, InDigest, Look, Recording};
 
 /// A message waits this long for a recording URL after its own due time, then goes without.
 pub(super) const URL_PATIENCE: Duration = Duration::from_secs(60);
@@ -22,7 +21,7 @@ pub(super) const URL_PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Sender {
     pub channel: Arc<dyn Channel>,
     pub context: Context,
-    pub locale: Locale,
+    pub look: Look,
     pub recording: RecordingMode,
 }
 
@@ -51,13 +50,9 @@ impl Sender {
             RecordingMode::Link | RecordingMode::None => Recording::None,
         };
         let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false };
-        let rendered = context.renderer.render(self.channel.channel_type(), self.locale, &facts);
-        if let Some(failure) = rendered.failure {
-            context.metrics.degraded(&claim.delivery.channel);
-            tracing::error!(
-                delivery = %claim.delivery.id, channel = claim.delivery.channel, failure,
-                "the template failed: the message goes out as plain text"
-            );
+        let rendered = context.renderer.render(&self.look, &facts);
+        if let Some(failure) = &rendered.failure {
+            self.degraded(&claim.delivery.channel, failure);
         }
         let id = claim.delivery.id;
         let earlier = earlier.map(|earlier| Earlier {
@@ -78,15 +73,27 @@ impl Sender {
                 .iter()
                 .map(|claim| InDigest { event: &claim.event, event_type: claim.delivery.event, settled: of(claim) })
                 .collect();
-            self.context.renderer.digest(self.channel.channel_type(), self.locale, &rows)
+            self.context.renderer.digest(&self.look, &rows)
         };
         let digest = catch_unwind(AssertUnwindSafe(make)).map_err(|_| panicked())?;
         if let (Some(failure), Some(first)) = (&digest.failure, claims.first()) {
-            let channel = &first.delivery.channel;
-            self.context.metrics.degraded(channel);
-            tracing::error!(channel, failure, "the template failed: the digest goes out as plain text");
+            self.degraded(&first.delivery.channel, failure);
         }
         Ok(digest)
+    }
+
+    /// Counts a message that its template has not made. The first of each place in a template is logged: a busy day must
+    /// not fill the log with one mistake.
+    fn degraded(&self, channel: &str, failure: &str) {
+        self.context.metrics.degraded(channel);
+        if self.context.renderer.is_news(failure) {
+            tracing::error!(
+                channel,
+                failure,
+                "the template failed: its messages go out in a built-in plain form until it is mended; \
+                 hint: `ringback check` tries it with samples"
+            );
+        }
     }
 
     /// Sends a digest once.

@@ -13,10 +13,11 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 
+use super::bodies::{MAX_TEXT, Story};
 use super::facts::{CallerData, Data, Facts, Recording, Stamp, extension, who};
 use super::helpers::{date, mrkdwn, time};
 use super::text::clean;
-use super::{Renderer, payload, slack, tidy, wrap};
+use super::{Look, Renderer, payload, slack, tidy, wrap};
 use crate::event::{Closed, Event, EventType, Kind};
 use crate::message::{ChannelType, Locale, Mail, Message};
 
@@ -124,19 +125,16 @@ pub(super) struct Row<'a> {
 impl Renderer {
     /// One message that tells as many of `events` as it can hold, from the first on. Never fails; see
     /// [`Digest::failure`].
-    pub fn digest(&self, channel: ChannelType, locale: Locale, events: &[InDigest<'_>]) -> Digest {
+    pub fn digest(&self, look: &Look, events: &[InDigest<'_>]) -> Digest {
+        let (channel, locale) = (look.channel, look.locale);
         let facts: Vec<Facts<'_>> = events
             .iter()
             .take(most_in_digest(channel))
             .map(|one| Facts { event: one.event, event_type: one.event_type, recording: Recording::None, test: false })
             .collect();
-        let data: Vec<Data<'_>> = facts.iter().map(|facts| Data::new(facts, 0)).collect();
-        if channel == ChannelType::Webhook {
-            let (body, rows) = payload::digest(events, data);
-            return Digest { message: Message::Webhook(body), rows, failure: None };
-        }
+        let data: Vec<Data<'_>> = facts.iter().map(|facts| super::data(look, facts, 0)).collect();
         let rows: Vec<Row<'_>> =
-            data.into_iter().zip(events).map(|(data, event)| Row::new(data, event, locale)).collect();
+            data.iter().zip(events).map(|(data, event)| Row::new(data.clone(), event, locale)).collect();
         let audio = |one: &InDigest<'_>| one.event.recording && !one.event_type.is_follow_up();
         let audio: Vec<bool> = events.iter().map(audio).collect();
         let mut fitting = rows.len();
@@ -144,8 +142,28 @@ impl Renderer {
             let listen = audio[..fitting].contains(&true);
             let context = Context::new(&rows[..fitting], listen, locale, &self.timezone);
             let (message, failure) = match channel {
+                ChannelType::Webhook => {
+                    let (body, told) = payload::digest(&events[..fitting], data[..fitting].to_vec());
+                    // A program reads the rows themselves.
+                    let lines = match look.body {
+                        Some(_) => plain_lines(&context, &self.timezone, str::to_owned),
+                        None => String::new(),
+                    };
+                    if look.body.is_some() && (told < fitting || lines.len() > MAX_TEXT) && fitting > 1 {
+                        fitting = told.min(fitting * MAX_TEXT / lines.len().max(1)).clamp(1, fitting - 1);
+                        continue;
+                    }
+                    let names = payload::names(&data[..told]);
+                    let story = || Story {
+                        title: format!("{} ({})", context.what, context.span),
+                        lines: lines.lines().map(str::to_owned).collect(),
+                        link: None,
+                    };
+                    let made = self.dress(look, body, names, Some(&context), story);
+                    return Digest { message: Message::Webhook(made.message), rows: told, failure: made.failure };
+                }
                 ChannelType::Email => self.mail_digest(&context),
-                _ => match self.slack_digest(&context) {
+                ChannelType::Slack => match self.slack_digest(&context) {
                     Ok(Fit::Whole(json)) => (Message::Slack(json.into()), None),
                     // Of one row, what is too long is cut.
                     Ok(Fit::Cut { json, .. }) if fitting == 1 => (Message::Slack(json.into()), None),
@@ -357,6 +375,11 @@ fn plain_lines(context: &Context<'_>, timezone: &TimeZone, escape: impl Fn(&str)
         let _ = writeln!(lines, "{elsewhere}");
     }
     lines
+}
+
+/// What the templates see of a digest of nothing: the names.
+pub(super) fn nothing(timezone: &TimeZone) -> serde_json::Value {
+    serde_json::to_value(Context::new(&[], false, Locale::Tr, timezone)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ pub(super) fn slack(context: &Context<'_>, timezone: &TimeZone) -> Bytes {
     json!({"text": text, "unfurl_links": false, "unfurl_media": false}).to_string().into()
 }
 
-fn title(context: &Context<'_>, timezone: &TimeZone) -> String {
+/// One line: what, who, when.
+pub(super) fn title(context: &Context<'_>, timezone: &TimeZone) -> String {
     let what = match (context.locale, context.event_type) {
         (Locale::Tr, EventType::CallReturned) => match context.data.settled_by {
             Some(Closed::CallerReached) => "Arayanla görüşüldü",
@@ -69,7 +70,8 @@ fn title(context: &Context<'_>, timezone: &TimeZone) -> String {
     format!("{test}{what}: {} ({})", context.who, time(at, timezone))
 }
 
-fn facts(context: &Context<'_>, timezone: &TimeZone) -> Vec<String> {
+/// The rest, one fact a line, without links.
+pub(super) fn facts(context: &Context<'_>, timezone: &TimeZone) -> Vec<String> {
     let (when, called, extension, queue, elsewhere) = match context.locale {
         Locale::Tr => {
             ("Ne zaman", "Aranan numara", "Dahili", "Kuyruk", "Kaydı Online İşlem Merkezi üzerinden dinleyebilirsiniz.")

@@ -8,42 +8,82 @@
 //! | `default VALUE OTHER` | the value, or the other one when it is absent or empty |
 //! | `mrkdwn TEXT` | the text for a `mrkdwn` element of Slack: no mention, link or markup can arise from it |
 //! | `slack_url URL` | the URL for a link `<…\|text>` in a `mrkdwn` element of Slack |
+//! | `markdown TEXT` | the text for Markdown of any kind: no mention, link or markup can arise from it |
+//! | `markdown_url URL` | the URL for a link `[text](…)` in Markdown |
+//! | `quiet TEXT` | the text for a service that makes mentions and links of plain text: none can arise from it |
+//! | `json VALUE` | the value as JSON, whatever it is: in a JSON template not escaped once more, so without quotes around |
 //!
 //! Each gives nothing for an absent value.
 
-use handlebars::{Context, Handlebars, Helper, HelperDef, RenderContext, RenderError, RenderErrorReason, ScopedJson};
+use handlebars::{
+    Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError, RenderErrorReason,
+    ScopedJson,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use crate::body::BodyFormat;
 use crate::message::Locale;
 
 /// The helpers, by what they do.
 #[derive(Clone)]
-enum Help {
+pub(super) enum Help {
     Date(TimeZone),
     Time(TimeZone),
     Duration,
     Default,
     Mrkdwn,
     SlackUrl,
+    Markdown,
+    MarkdownUrl,
+    Quiet,
+    /// Whether it stands in JSON.
+    Json {
+        raw: bool,
+    },
 }
 
 /// Makes the helpers known to `registry`.
-pub(super) fn register(registry: &mut Handlebars<'_>, timezone: &TimeZone) {
-    for (name, help) in [
+pub(super) fn register(registry: &mut Handlebars<'_>, timezone: &TimeZone, format: BodyFormat) {
+    for (name, help) in all(timezone, format) {
+        registry.register_helper(name, Box::new(help));
+    }
+}
+
+/// Every helper, by its name in templates.
+pub(super) fn all(timezone: &TimeZone, format: BodyFormat) -> [(&'static str, Help); 10] {
+    [
         ("date", Help::Date(timezone.clone())),
         ("time", Help::Time(timezone.clone())),
         ("duration", Help::Duration),
         ("default", Help::Default),
         ("mrkdwn", Help::Mrkdwn),
         ("slack_url", Help::SlackUrl),
-    ] {
-        registry.register_helper(name, Box::new(help));
-    }
+        ("markdown", Help::Markdown),
+        ("markdown_url", Help::MarkdownUrl),
+        ("quiet", Help::Quiet),
+        ("json", Help::Json { raw: format == BodyFormat::Json }),
+    ]
 }
 
 impl HelperDef for Help {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        registry: &'reg Handlebars<'reg>,
+        context: &'rc Context,
+        render: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        let value = self.call_inner(helper, registry, context, render)?;
+        let text = value.render();
+        // What is JSON already must not be escaped for it once more.
+        let raw = matches!(self, Self::Json { raw: true }) || render.is_disable_escape();
+        out.write(&if raw { text } else { registry.get_escape_fn()(&text) })?;
+        Ok(())
+    }
+
     fn call_inner<'reg: 'rc, 'rc>(
         &self,
         helper: &Helper<'rc>,
@@ -62,6 +102,9 @@ impl HelperDef for Help {
             let other = helper.param(1).ok_or_else(|| wrong("needs a second value"))?.value();
             let absent = value.is_null() || value.as_str() == Some("");
             return Ok(if absent { other } else { value }.clone().into());
+        }
+        if let Self::Json { .. } = self {
+            return Ok(Value::String(value.to_string()).into());
         }
         if value.is_null() {
             return Ok(Value::Null.into());
@@ -83,7 +126,10 @@ impl HelperDef for Help {
             }
             Self::Mrkdwn => mrkdwn(text()?),
             Self::SlackUrl => slack_url(text()?),
-            Self::Default => return Err(wrong("needs a value").into()),
+            Self::Markdown => markdown(text()?),
+            Self::MarkdownUrl => markdown_url(text()?),
+            Self::Quiet => quiet(text()?),
+            Self::Default | Self::Json { .. } => return Err(wrong("needs a value").into()),
         };
         Ok(Value::String(text).into())
     }
@@ -143,6 +189,35 @@ pub(super) fn slack_url(url: &str) -> String {
     url.replace('&', "&amp;").replace('<', "%3C").replace('>', "%3E").replace('|', "%7C")
 }
 
+/// The dialects agree on no escape, and some show the backslash: what could mean something is replaced by its fullwidth
+/// form, which looks alike and means nothing. So is the `@` of mentions, and the `//` by which bare addresses become links.
+pub(super) fn markdown(text: &str) -> String {
+    let safe = |c: char| match c {
+        '*' | '_' | '~' | '`' | '[' | ']' | '<' | '>' | '|' | '\\' | '#' => fullwidth(c),
+        c => c,
+    };
+    quiet(text).chars().map(safe).collect()
+}
+
+/// Services that know no markup still make mentions of `@name`, and links of addresses.
+pub(super) fn quiet(text: &str) -> String {
+    text.replace("://", ":／／").replace('@', "＠")
+}
+
+/// The URL between `(` and `)`.
+pub(super) fn markdown_url(url: &str) -> String {
+    let encode = |c: char| match c {
+        '(' | ')' | '<' | '>' | '\\' | ' ' | '|' | '`' | '"' => format!("%{:02X}", u32::from(c)),
+        c => c.to_string(),
+    };
+    url.chars().map(encode).collect()
+}
+
+/// The fullwidth form of a visible ASCII character.
+fn fullwidth(c: char) -> char {
+    char::from_u32(u32::from(c) + 0xfee0).unwrap_or(c)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +241,16 @@ mod tests {
     #[test]
     fn mrkdwn_leaves_no_mention_link_or_mark() {
         assert_eq!(mrkdwn("<!channel> & *x* _y_ ~z~ `q`"), "&lt;!channel&gt; &amp; ＊x＊ ＿y＿ ～z～ ｀q｀");
+    }
+
+    #[test]
+    fn markdown_leaves_no_mention_link_or_mark() {
+        let hostile = "@all <@1> [x](https://evil.example) *b* _i_ ~s~ `c` # \\ ||x|| <users/all>";
+        let safe = markdown(hostile);
+        assert!(!safe.contains(['@', '<', '>', '[', ']', '*', '_', '~', '`', '#', '\\', '|']), "{safe}");
+        assert!(!safe.contains("://"));
+        assert_eq!(safe.chars().count(), hostile.chars().count(), "limits in characters hold");
+        assert_eq!(markdown_url("https://x/a(b)?c=d_e"), "https://x/a%28b%29?c=d_e");
+        assert_eq!(quiet("@ali *x* http://y"), "＠ali *x* http:／／y");
     }
 }

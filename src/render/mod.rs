@@ -3,10 +3,13 @@
 //! A template can fail, a message cannot: what a template could not make is made without one, and [`Rendered::failure`]
 //! says why.
 
+mod bodies;
 mod digest;
 pub mod facts;
 mod fallback;
 pub mod helpers;
+mod look;
+mod mask;
 mod notice;
 mod payload;
 pub mod samples;
@@ -14,17 +17,22 @@ mod slack;
 mod templates;
 mod text;
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use self::bodies::Story;
 pub use self::digest::{Digest, InDigest, most_in_digest};
 use self::facts::{Context, Data};
 pub use self::facts::{Facts, Recording};
+pub use self::look::Look;
 use self::templates::Templates;
+use crate::body::Body;
 use crate::event::{Closed, Event, EventType};
 use crate::message::{ChannelType, Locale, Mail, Message, SlackMessage};
 use crate::private::Secret;
@@ -36,6 +44,10 @@ const MAX_SUBJECT: usize = 250;
 pub struct Renderer {
     templates: Templates,
     timezone: TimeZone,
+    /// The bodies of webhooks that are not the default one.
+    bodies: Vec<Body>,
+    /// Places of templates that have failed, and that was reported.
+    reported: Mutex<BTreeSet<String>>,
 }
 
 /// A message, and why it is not the one that the template should have made.
@@ -56,14 +68,31 @@ impl Renderer {
     /// nothing.
     pub fn new(folder: Option<&Path>, timezone: TimeZone) -> Result<Self, Vec<String>> {
         let templates = Templates::load(folder, &timezone)?;
-        Ok(Self { templates, timezone })
+        Ok(Self { templates, timezone, bodies: Vec::new(), reported: Mutex::default() })
+    }
+
+    /// Reads the templates of webhooks' bodies, which looks may then name.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, each with file and line.
+    pub fn with_bodies(mut self, bodies: Vec<Body>) -> Result<Self, Vec<String>> {
+        self.templates.add_bodies(&bodies)?;
+        self.bodies = bodies;
+        Ok(self)
+    }
+
+    /// Whether a failure is the first at its place in its template: the others say the same once more.
+    pub fn is_news(&self, failure: &str) -> bool {
+        let place = failure.split_once(": ").map_or(failure, |(place, _)| place);
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned())
     }
 
     /// The message for one channel. Never fails; see [`Rendered::failure`].
-    pub fn render(&self, channel: ChannelType, locale: Locale, facts: &Facts<'_>) -> Rendered {
-        let data = Data::new(facts, max_url(channel));
+    pub fn render(&self, look: &Look, facts: &Facts<'_>) -> Rendered {
+        let data = data(look, facts, max_url(look));
+        let locale = look.locale;
         let context = || Context::new(&data, facts, locale);
-        let (message, failure) = match channel {
+        let (message, failure) = match look.channel {
             ChannelType::Email => {
                 let context = context();
                 let thread = self.thread(facts.event);
@@ -87,7 +116,12 @@ impl Renderer {
                 };
                 (Message::Slack(SlackMessage { post, update }), failure)
             }
-            ChannelType::Webhook => (Message::Webhook(payload::body(facts.event_type, &data)), None),
+            ChannelType::Webhook => {
+                let context = context();
+                let (body, names) = (payload::body(facts.event_type, &data), payload::names([&data]));
+                let made = self.dress(look, body, names, Some(&context), || Story::of(&context, &self.timezone));
+                (Message::Webhook(made.message), made.failure)
+            }
         };
         Rendered { message, failure }
     }
@@ -97,32 +131,45 @@ impl Renderer {
     pub fn check(&self) -> Vec<String> {
         // The samples' time; any will do.
         let now = Timestamp::UNIX_EPOCH;
+        let mut problems: Vec<(String, String)> = Vec::new();
+        for channel in ChannelType::ALL {
+            for locale in Locale::ALL {
+                let new = self.check_look(&Look::new(channel, locale), now).into_iter();
+                // A shared template fails in many places.
+                problems.extend(new.filter(|(new, _)| problems.iter().all(|(old, _)| old != new)).collect::<Vec<_>>());
+            }
+        }
+        problems.extend(self.check_bodies(now));
+        problems.into_iter().map(|(problem, sample)| format!("{problem} (with the sample `{sample}`)")).collect()
+    }
+
+    /// What fails first of each kind of message, with the sample that shows it.
+    fn check_look(&self, look: &Look, now: Timestamp) -> Vec<(String, String)> {
         let url = Secret::new("https://recordings.example/R1?signature=a_b*c&expires=1");
         let link = Recording::Link { url, expires_at: now };
         let ways = [(Recording::None, false), (link, true), (Recording::Elsewhere, false)];
         let mut problems: Vec<(String, String)> = Vec::new();
-        for channel in ChannelType::ALL {
-            for locale in Locale::ALL {
-                problems.extend(self.check_digest(channel, locale, now).map(|problem| (problem, "digest".to_owned())));
-                for event_type in EventType::ALL {
-                    let samples = samples::all(event_type, now);
-                    let failure = samples.iter().find_map(|(sample, event)| {
-                        ways.iter().find_map(|(recording, test)| {
-                            let facts = Facts { event, event_type, recording: recording.clone(), test: *test };
-                            let failure = self.render(channel, locale, &facts).failure?;
-                            Some((failure, sample.clone()))
-                        })
-                    });
-                    // A shared template fails in many places.
-                    problems.extend(failure.filter(|(new, _)| problems.iter().all(|(old, _)| old != new)));
-                }
-            }
+        problems.extend(self.check_digest(look, now).map(|problem| (problem, "digest".to_owned())));
+        for event_type in EventType::ALL {
+            let samples = samples::all(event_type, now);
+            let failure = samples.iter().find_map(|(sample, event)| {
+                ways.iter().find_map(|(recording, test)| {
+                    let facts = Facts { event, event_type, recording: recording.clone(), test: *test };
+                    let failure = self.render(look, &facts).failure?;
+                    Some((failure, sample.clone()))
+                })
+            });
+            problems.extend(failure);
         }
-        problems.into_iter().map(|(problem, sample)| format!("{problem} (with the sample `{sample}`)")).collect()
+        problems.extend(samples::notices(now).into_iter().find_map(|sample| {
+            let failure = self.notice(look, &sample).failure?;
+            Some((failure, sample.event_type().to_owned()))
+        }));
+        problems
     }
 
     /// Of every sample alone and of all together, settled and not: what fails first.
-    fn check_digest(&self, channel: ChannelType, locale: Locale, now: Timestamp) -> Option<String> {
+    fn check_digest(&self, look: &Look, now: Timestamp) -> Option<String> {
         let samples: Vec<_> = EventType::ALL
             .into_iter()
             .flat_map(|event_type| samples::all(event_type, now).into_iter().map(move |(_, event)| (event, event_type)))
@@ -135,7 +182,7 @@ impl Renderer {
         });
         let rows: Vec<InDigest<'_>> = rows.collect();
         let alone = rows.chunks(1);
-        std::iter::once(rows.as_slice()).chain(alone).find_map(|rows| self.digest(channel, locale, rows).failure)
+        std::iter::once(rows.as_slice()).chain(alone).find_map(|rows| self.digest(look, rows).failure)
     }
 
     fn mail(&self, context: &Context<'_>, thread: &str) -> Result<Mail, String> {
@@ -182,11 +229,18 @@ fn wrap(context: &impl Serialize) -> Result<handlebars::Context, String> {
     handlebars::Context::wraps(context).map_err(|error| format!("cannot give the facts to a template: {error}"))
 }
 
+/// The facts as a channel may know them.
+fn data<'a>(look: &Look, facts: &'a Facts<'_>, max_url: usize) -> Data<'a> {
+    let data = Data::new(facts, max_url);
+    if look.mask_numbers { mask::data(data) } else { data }
+}
+
 /// The longest recording URL that a channel takes, in bytes: Slack cuts a section at 3000 characters, escapes and words
-/// included; the others are kept far below the 20 kB of a webhook body.
-fn max_url(channel: ChannelType) -> usize {
-    match channel {
+/// included, other services a whole message at 4096; the others are kept far below the 20 kB of a webhook body.
+fn max_url(look: &Look) -> usize {
+    match look.channel {
         ChannelType::Slack => 2000,
+        ChannelType::Webhook if look.body.is_some() => 1000,
         ChannelType::Email | ChannelType::Webhook => 4000,
     }
 }

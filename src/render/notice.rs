@@ -8,10 +8,12 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Renderer;
+use super::bodies::Story;
 use super::helpers::date;
-use crate::condition::{News, Notice};
+use super::{Look, Rendered, Renderer};
+use crate::condition::{Cause, Condition, News, Notice, Reason};
 use crate::message::{ChannelType, Locale, Mail, Message};
+use crate::outbox::FailureKind;
 
 mod en;
 mod tr;
@@ -61,15 +63,22 @@ impl Words {
 }
 
 impl Renderer {
-    /// A notice about ringback itself, in the form of a channel.
-    pub fn notice(&self, channel: ChannelType, locale: Locale, notice: &Notice) -> Message {
-        let words = Words::new(notice, locale, &self.timezone);
+    /// A notice about ringback itself, in the form of a channel. Only a webhook's body may fail, and never the message;
+    /// see [`Rendered::failure`]. There are no telephone numbers in it: [`crate::condition::Reason`] stars them.
+    pub fn notice(&self, look: &Look, notice: &Notice) -> Rendered {
+        let words = Words::new(notice, look.locale, &self.timezone);
         let lines = words.lines(notice);
-        match channel {
-            ChannelType::Email => Message::Email(mail(&words.title, &lines, locale, notice)),
+        let message = match look.channel {
+            ChannelType::Email => Message::Email(mail(&words.title, &lines, look.locale, notice)),
             ChannelType::Slack => Message::Slack(slack(&words.title, &lines).into()),
-            ChannelType::Webhook => Message::Webhook(webhook(&words.title, &lines, notice)),
-        }
+            ChannelType::Webhook => {
+                let body = webhook(&words.title, &lines, notice);
+                let story = || Story { title: words.title.clone(), lines: lines.clone(), link: None };
+                let made = self.dress(look, body, Vec::new(), None::<&()>, story);
+                return Rendered { message: Message::Webhook(made.message), failure: made.failure };
+            }
+        };
+        Rendered { message, failure: None }
     }
 }
 
@@ -150,6 +159,20 @@ fn webhook(title: &str, lines: &[String], notice: &Notice) -> Bytes {
     // Cannot fail: string keys, no foreign `Serialize`, and memory as the writer.
     let _ = serde_json::to_writer(&mut bytes, &Body { r#type: notice.event_type(), timestamp: notice.at, data });
     bytes.into()
+}
+
+/// One that something fails, one that it works again.
+pub fn samples(now: Timestamp) -> [Notice; 2] {
+    let channel = "ofis".to_owned();
+    let condition = Condition::ChannelFailing { channel };
+    let reason = Reason::new(Cause::Receiver(FailureKind::Timeout), "no complete answer within 15s");
+    [News::Failing(reason), News::Recovered].map(|news| Notice {
+        condition: condition.clone(),
+        covers: vec![condition.clone()],
+        since: now,
+        at: now,
+        news,
+    })
 }
 
 #[cfg(test)]

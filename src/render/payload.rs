@@ -21,6 +21,12 @@ struct Body<'a> {
     data: &'a Data<'a>,
 }
 
+/// The names of people in a body, which a receiver that finds fault with it may echo.
+pub(super) fn names<'d>(data: impl IntoIterator<Item = &'d Data<'d>>) -> Vec<String> {
+    let of = |data: &'d Data<'d>| [&data.caller.name, &data.called.name].into_iter().flatten();
+    data.into_iter().flat_map(of).map(|name| name.clone().into_owned()).collect()
+}
+
 /// The body. Its `timestamp` is the event's own: when the call ended, or of a follow-up, when that came about which it
 /// tells.
 pub(super) fn body(event_type: EventType, data: &Data<'_>) -> Bytes {

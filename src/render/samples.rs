@@ -108,6 +108,8 @@ pub fn all(event_type: EventType, now: Timestamp) -> Vec<(String, Event)> {
     samples
 }
 
+pub use super::notice::samples as notices;
+
 /// Puts a text wherever the PBX could.
 pub(super) fn fill(event: &mut Event, name: &str, text: &str) {
     text.clone_into(&mut event.uuid);

@@ -8,7 +8,8 @@ use handlebars::{Handlebars, RenderError, RenderErrorReason, TemplateErrorReason
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::helpers;
+use super::{bodies, helpers};
+use crate::body::{Body, BodyFormat, BodyTemplate};
 
 /// Names and texts of the built-in templates, from the files of the same names.
 macro_rules! built_in {
@@ -62,6 +63,12 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "en/slack/digest.json",
     "en/slack/call.missed.json",
     "en/slack/voicemail.new.json",
+    "recipes/teams.json",
+    "recipes/discord.json",
+    "recipes/mattermost.json",
+    "recipes/google-chat.json",
+    "recipes/telegram.json",
+    "recipes/ntfy.txt",
     "en/email/call.returned.subject.txt",
     "en/email/call.returned.txt",
     "en/email/call.returned.html",
@@ -79,6 +86,7 @@ pub(super) struct Templates {
     text: Handlebars<'static>,
     html: Handlebars<'static>,
     json: Handlebars<'static>,
+    form: Handlebars<'static>,
     /// Which built-in ones were replaced, and by which file.
     replaced: BTreeMap<String, PathBuf>,
 }
@@ -107,29 +115,71 @@ impl Templates {
             }
         }
         let mut templates = Self {
-            text: registry(timezone, handlebars::no_escape),
-            html: registry(timezone, handlebars::html_escape),
-            json: registry(timezone, json_escape),
+            text: registry(timezone, handlebars::no_escape, BodyFormat::Text),
+            html: registry(timezone, handlebars::html_escape, BodyFormat::Markup),
+            json: registry(timezone, json_escape, BodyFormat::Json),
+            form: registry(timezone, form_escape, BodyFormat::Form),
             replaced,
         };
         for (name, text) in &texts {
-            if let Err(error) = templates.registry_mut(name).register_template_string(name, text) {
-                let at = error.pos().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
-                let what = match error.reason() {
-                    // The parser lists all that could stand there, in the words of its grammar.
-                    TemplateErrorReason::InvalidSyntax(what) if what.contains("helper_block_end") => {
-                        "a block is opened and not closed".to_owned()
-                    }
-                    TemplateErrorReason::InvalidSyntax(what) if what.contains("tilde") => {
-                        "a `{{…}}` is not understood or not closed".to_owned()
-                    }
-                    TemplateErrorReason::InvalidSyntax(what) => format!("the syntax is wrong: {what}"),
-                    other => other.to_string(),
-                };
-                problems.push(format!("{}{at}: {what}", templates.place(name)));
+            if let Err(problem) = templates.compile(name, format_of(name), text) {
+                problems.push(problem);
             }
         }
         if problems.is_empty() { Ok(templates) } else { Err(problems) }
+    }
+
+    /// Reads and compiles the files among `bodies`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub(super) fn add_bodies(&mut self, wanted: &[Body]) -> Result<(), Vec<String>> {
+        let mut problems = Vec::new();
+        for (body, file) in bodies::files(wanted) {
+            let name = bodies::name(&body.template);
+            self.replaced.insert(name.clone(), file.to_owned());
+            if let Err(problem) = read(file).and_then(|text| self.compile(&name, body.format, &text)) {
+                problems.push(problem);
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    fn compile(&mut self, name: &str, format: BodyFormat, text: &str) -> Result<(), String> {
+        self.registry_mut(format).register_template_string(name, text).map_err(|error| {
+            let at = error.pos().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+            let what = match error.reason() {
+                // The parser lists all that could stand there, in the words of its grammar.
+                TemplateErrorReason::InvalidSyntax(what) if what.contains("helper_block_end") => {
+                    "a block is opened and not closed".to_owned()
+                }
+                TemplateErrorReason::InvalidSyntax(what) if what.contains("tilde") => {
+                    "a `{{…}}` is not understood or not closed".to_owned()
+                }
+                TemplateErrorReason::InvalidSyntax(what) => format!("the syntax is wrong: {what}"),
+                other => other.to_string(),
+            };
+            format!("{}{at}: {what}", self.place(name))
+        })
+    }
+
+    /// Renders the template of a webhook's body.
+    ///
+    /// # Errors
+    /// File, line and reason, without any value.
+    pub(super) fn render_body(
+        &self,
+        template: &BodyTemplate,
+        format: BodyFormat,
+        context: &handlebars::Context,
+    ) -> Result<String, String> {
+        let name = bodies::name(template);
+        self.registry(format).render_with_context(&name, context).map_err(|error| self.describe(&name, &error))
+    }
+
+    /// How people find the template of a webhook's body.
+    pub(super) fn body_place(&self, template: &BodyTemplate) -> String {
+        self.place(&bodies::name(template))
     }
 
     /// Renders one template. `context` is made once for all templates of a message.
@@ -137,7 +187,7 @@ impl Templates {
     /// # Errors
     /// File, line and reason, without any value.
     pub(super) fn render(&self, name: &str, context: &handlebars::Context) -> Result<String, String> {
-        self.registry(name).render_with_context(name, context).map_err(|error| self.describe(name, &error))
+        self.registry(format_of(name)).render_with_context(name, context).map_err(|error| self.describe(name, &error))
     }
 
     /// How people find a template.
@@ -165,20 +215,31 @@ impl Templates {
         format!("{place}{at}: {what}")
     }
 
-    fn registry(&self, name: &str) -> &Handlebars<'static> {
-        match name.rsplit_once('.') {
-            Some((_, "html")) => &self.html,
-            Some((_, "json")) => &self.json,
-            _ => &self.text,
+    fn registry(&self, format: BodyFormat) -> &Handlebars<'static> {
+        match format {
+            BodyFormat::Text => &self.text,
+            BodyFormat::Markup => &self.html,
+            BodyFormat::Json => &self.json,
+            BodyFormat::Form => &self.form,
         }
     }
 
-    fn registry_mut(&mut self, name: &str) -> &mut Handlebars<'static> {
-        match name.rsplit_once('.') {
-            Some((_, "html")) => &mut self.html,
-            Some((_, "json")) => &mut self.json,
-            _ => &mut self.text,
+    fn registry_mut(&mut self, format: BodyFormat) -> &mut Handlebars<'static> {
+        match format {
+            BodyFormat::Text => &mut self.text,
+            BodyFormat::Markup => &mut self.html,
+            BodyFormat::Json => &mut self.json,
+            BodyFormat::Form => &mut self.form,
         }
+    }
+}
+
+/// The format of a built-in template, by the end of its name.
+fn format_of(name: &str) -> BodyFormat {
+    match name.rsplit_once('.') {
+        Some((_, "html")) => BodyFormat::Markup,
+        Some((_, "json")) => BodyFormat::Json,
+        _ => BodyFormat::Text,
     }
 }
 
@@ -186,13 +247,17 @@ fn is_known(name: &str) -> bool {
     BUILT_IN.iter().any(|(known, _)| *known == name)
 }
 
-fn registry(timezone: &TimeZone, escape: fn(&str) -> String) -> Handlebars<'static> {
+fn registry(timezone: &TimeZone, escape: fn(&str) -> String, format: BodyFormat) -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
     registry.set_prevent_indent(true);
     registry.register_escape_fn(escape);
-    helpers::register(&mut registry, timezone);
+    helpers::register(&mut registry, timezone, format);
     registry
+}
+
+fn form_escape(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// The text between the quotes of a JSON string.
@@ -233,10 +298,15 @@ fn replacement(folder: &Path, file: &Path) -> Result<(String, String), String> {
     let Some(name) = path.strip_suffix(".hbs").filter(|name| is_known(name)) else {
         return Err(format!("{}: replaces no built-in template\nhint: {}", file.display(), hint(&path)));
     };
+    Ok((name.to_owned(), read(file)?))
+}
+
+/// The text of a template's file.
+fn read(file: &Path) -> Result<String, String> {
     let text = fs::read(file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
     let text = String::from_utf8(text).map_err(|_| format!("{}: is not UTF-8", file.display()))?;
     // As editors on Windows write it; in JSON the mark would be an error, and in a subject a blot.
-    Ok((name.to_owned(), text.trim_start_matches('\u{feff}').replace("\r\n", "\n")))
+    Ok(text.trim_start_matches('\u{feff}').replace("\r\n", "\n"))
 }
 
 /// The names that share the file's own name or its folder, or all of them.

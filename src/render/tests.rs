@@ -6,21 +6,21 @@ use serde_json::Value;
 use super::*;
 use crate::event::Caller;
 
-const URL: &str = "https://api.bulutsantralim.com/recording/R651f8a68?signature=a_b*c&expires=1795324109";
+pub(super) const URL: &str = "https://api.bulutsantralim.com/recording/R651f8a68?signature=a_b*c&expires=1795324109";
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-22T05:08:29Z".parse().unwrap()
 }
 
-fn renderer() -> Renderer {
+pub(super) fn renderer() -> Renderer {
     Renderer::new(None, TimeZone::get("Europe/Istanbul").unwrap()).unwrap()
 }
 
-fn link() -> Recording {
+pub(super) fn link() -> Recording {
     Recording::Link { url: Secret::new(URL), expires_at: "2026-11-22T06:08:29Z".parse().unwrap() }
 }
 
-fn facts(event: &Event, event_type: EventType, recording: Recording) -> Facts<'_> {
+pub(super) fn facts(event: &Event, event_type: EventType, recording: Recording) -> Facts<'_> {
     Facts { event, event_type, recording, test: false }
 }
 
@@ -29,28 +29,28 @@ fn sample(event_type: EventType, name: &str) -> Event {
 }
 
 fn mail(renderer: &Renderer, locale: Locale, facts: &Facts<'_>) -> Mail {
-    let made = renderer.render(ChannelType::Email, locale, facts);
+    let made = renderer.render(&Look::new(ChannelType::Email, locale), facts);
     assert_eq!(made.failure, None);
     let Message::Email(mail) = made.message else { panic!("not a mail") };
     mail
 }
 
 fn slack(renderer: &Renderer, locale: Locale, facts: &Facts<'_>) -> Value {
-    let made = renderer.render(ChannelType::Slack, locale, facts);
+    let made = renderer.render(&Look::new(ChannelType::Slack, locale), facts);
     assert_eq!(made.failure, None);
     let Message::Slack(json) = made.message else { panic!("not for Slack") };
     serde_json::from_slice(&json.post).unwrap()
 }
 
 fn webhook(facts: &Facts<'_>) -> Vec<u8> {
-    let made = renderer().render(ChannelType::Webhook, Locale::Tr, facts);
+    let made = renderer().render(&Look::new(ChannelType::Webhook, Locale::Tr), facts);
     assert_eq!(made.failure, None);
-    let Message::Webhook(body) = made.message else { panic!("not a body") };
-    body.to_vec()
+    let Message::Webhook(message) = made.message else { panic!("not a body") };
+    message.body.to_vec()
 }
 
 /// Calls `each` for every event type, sample and way to listen.
-fn everything(mut each: impl FnMut(&str, &Facts<'_>)) {
+pub(super) fn everything(mut each: impl FnMut(&str, &Facts<'_>)) {
     for event_type in EventType::ALL {
         for (name, event) in samples::all(event_type, now()) {
             for recording in [Recording::None, link(), Recording::Elsewhere] {
@@ -162,7 +162,7 @@ pub(super) fn tags(html: &str) -> Vec<&str> {
 }
 
 /// The same facts, as tame as can be, present where those of `event` are.
-fn tame(event: &Event, name: &str) -> Event {
+pub(super) fn tame(event: &Event, name: &str) -> Event {
     let mut tame = event.clone();
     let visible = !name.trim_matches(|c: char| c.is_whitespace() || "\u{200b}\u{feff}".contains(c)).is_empty();
     let text = if visible { "x" } else { "" };
@@ -298,7 +298,7 @@ fn one_conversation_is_one_caller_on_one_day_and_nobody_who_withholds_the_number
     assert_ne!(one, other);
 }
 
-fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+pub(super) fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
@@ -367,7 +367,7 @@ fn a_template_that_fails_is_replaced_by_plain_text_and_says_where() {
     let mut seen = String::new();
     for locale in Locale::ALL {
         for channel in [ChannelType::Email, ChannelType::Slack] {
-            let made = renderer.render(channel, locale, &facts);
+            let made = renderer.render(&Look::new(channel, locale), &facts);
             writeln!(seen, "! {}", made.failure.unwrap().replace(&root, "FOLDER")).unwrap();
             match made.message {
                 Message::Email(mail) => writeln!(seen, "{}\n{}\n{}", mail.subject, mail.text, mail.html).unwrap(),
@@ -389,10 +389,14 @@ fn a_hostile_name_in_the_fallback_is_as_harmless() {
         let mut event = samples::event(EventType::CallMissed, now());
         samples::fill(&mut event, name, name);
         let facts = facts(&event, EventType::CallMissed, Recording::None);
-        let Message::Email(mail) = renderer.render(ChannelType::Email, Locale::Tr, &facts).message else { panic!() };
+        let Message::Email(mail) = renderer.render(&Look::new(ChannelType::Email, Locale::Tr), &facts).message else {
+            panic!()
+        };
         assert!(!mail.subject.contains(char::is_control));
         assert_eq!(tags(&mail.html).len(), 10, "{}", mail.html);
-        let Message::Slack(json) = renderer.render(ChannelType::Slack, Locale::Tr, &facts).message else { panic!() };
+        let Message::Slack(json) = renderer.render(&Look::new(ChannelType::Slack, Locale::Tr), &facts).message else {
+            panic!()
+        };
         let json: Value = serde_json::from_slice(&json.post).unwrap();
         assert!(!json["text"].as_str().unwrap().contains(['<', '>', '*', '_', '`']));
     }
@@ -406,7 +410,7 @@ fn an_end_says_how_and_what_the_first_message_becomes_is_struck_through() {
         for name in ["full", "reached", "answered"] {
             let event = sample(EventType::CallReturned, name);
             let facts = facts(&event, EventType::CallReturned, Recording::None);
-            let made = renderer.render(ChannelType::Slack, locale, &facts);
+            let made = renderer.render(&Look::new(ChannelType::Slack, locale), &facts);
             let Message::Slack(SlackMessage { update: Some(update), .. }) = made.message else { panic!("no update") };
             let update: Value = serde_json::from_slice(&update).unwrap();
             let subject = mail(&renderer, locale, &facts).subject;
@@ -415,9 +419,171 @@ fn an_end_says_how_and_what_the_first_message_becomes_is_struck_through() {
     }
     insta::assert_snapshot!("ends", told);
     let event = sample(EventType::CallMissed, "full");
-    let made = renderer.render(ChannelType::Slack, Locale::Tr, &facts(&event, EventType::CallMissed, Recording::None));
+    let made = renderer
+        .render(&Look::new(ChannelType::Slack, Locale::Tr), &facts(&event, EventType::CallMissed, Recording::None));
     assert!(
         matches!(made.message, Message::Slack(SlackMessage { update: None, .. })),
         "there is nothing to change yet"
     );
+}
+
+/// Everything of a message that leaves the process, but for a mail's addresses.
+fn sent(message: Message) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    match message {
+        Message::Email(mail) => vec![mail.subject, mail.text, mail.html],
+        Message::Slack(slack) => {
+            [Some(slack.post), slack.update].into_iter().flatten().map(|body| text(&body)).collect()
+        }
+        Message::Webhook(webhook) => vec![text(&webhook.body)],
+    }
+}
+
+/// Events with a number in every field that could hold one, in every notation.
+fn with_numbers_everywhere(event_type: EventType) -> Vec<Event> {
+    let mut events: Vec<Event> = samples::all(event_type, now()).into_iter().map(|(_, event)| event).collect();
+    let caller = crate::number::parse("0532 111 22 67").number;
+    for number in
+        ["05321112267", "+90 532 111 22 67", "(0532) 111-22-67", "0532.111.22.67", "٠٥٣٢١١١٢٢٦٧", "90 5321112267 ev"]
+    {
+        let mut event = samples::event(event_type, now());
+        samples::fill(&mut event, &format!("Ahmet {number}"), number);
+        event.caller.number.clone_from(&caller);
+        event.result = Some(format!("Cevapsız {number}"));
+        event.recording = true;
+        events.push(event);
+    }
+    events
+}
+
+#[test]
+fn a_masked_channel_is_sent_no_full_number_in_any_field_of_any_message() {
+    let renderer = renderer();
+    let ends = |number: &crate::private::PhoneNumber| -> Vec<String> {
+        let digits = number.expose();
+        let forms = [Some(&digits.raw), digits.e164.as_ref(), Some(&digits.display)].into_iter().flatten();
+        let digits = forms.map(|form| form.chars().filter(char::is_ascii_digit).collect::<String>());
+        digits
+            .filter(|digits| digits.len() > 6)
+            .map(|digits| digits[digits.len().saturating_sub(10)..].to_owned())
+            .collect()
+    };
+    let shows = |number: &str, text: &str| {
+        // Also when something stands between the digits, and in other scripts.
+        let digit = |c: char| c.to_digit(10).or_else(|| u32::from(c).checked_sub(0x660).filter(|digit| *digit < 10));
+        let digits: String = text.chars().filter_map(digit).map(|digit| digit.to_string()).collect();
+        digits.contains(number)
+    };
+    let mut looks: Vec<Look> = ChannelType::ALL.into_iter().map(|channel| Look::new(channel, Locale::Tr)).collect();
+    looks.extend(crate::body::Recipe::ALL.map(|recipe| Look {
+        body: Some(Body {
+            template: crate::body::BodyTemplate::Recipe(recipe),
+            format: crate::body::BodyFormat::of(recipe.content_type()).unwrap(),
+        }),
+        ..Look::new(ChannelType::Webhook, Locale::En)
+    }));
+    let (mut checked, mut in_clear) = (0, 0);
+    for look in looks {
+        let masked = Look { mask_numbers: true, ..look.clone() };
+        for event_type in EventType::ALL {
+            let events = with_numbers_everywhere(event_type);
+            let url = Secret::new("https://api.bulutsantralim.com/recording/20261122-905321112267.mp3");
+            let numbered = Recording::Link { url, expires_at: now() };
+            for event in &events {
+                let numbers = [&event.caller.number, &event.called.number].into_iter().flatten();
+                let numbers: Vec<String> = numbers.flat_map(ends).collect();
+                for recording in [link(), numbered.clone(), Recording::None] {
+                    let facts = facts(event, event_type, recording);
+                    let made = renderer.render(&masked, &facts);
+                    assert_eq!(made.failure, None);
+                    for text in sent(made.message) {
+                        for number in &numbers {
+                            assert!(!shows(number, &text), "{look:?} shows {number}: {text}");
+                            checked += 1;
+                        }
+                        assert!(!text.contains("tel:"), "{text}");
+                    }
+                    let clear = sent(renderer.render(&look, &facts).message);
+                    in_clear += usize::from(numbers.iter().any(|number| clear.iter().any(|text| shows(number, text))));
+                }
+                let row = InDigest { event, event_type, settled: None };
+                for text in sent(renderer.digest(&masked, &[row]).message) {
+                    assert!(numbers.iter().all(|number| !shows(number, &text)) && !text.contains("tel:"), "{text}");
+                }
+            }
+        }
+    }
+    assert!(checked > 1000 && in_clear > 200, "{checked}, {in_clear}");
+}
+
+#[test]
+fn a_masked_message_still_says_who_and_keeps_extensions_ids_and_links() {
+    let renderer = renderer();
+    let event = samples::event(EventType::CallMissed, now());
+    let facts = facts(&event, EventType::CallMissed, link());
+    let look = Look { mask_numbers: true, ..Look::new(ChannelType::Webhook, Locale::Tr) };
+    let body: Value = serde_json::from_str(&sent(renderer.render(&look, &facts).message)[0]).unwrap();
+    let (caller, called) = (&body["data"]["caller"], &body["data"]["called"]);
+    assert_eq!((&caller["number"], &caller["e164"]), (&"0312*****67".into(), &Value::Null));
+    assert_eq!((&caller["display"], &caller["name"]), (&"0312 *** ** 67".into(), &"Mehmet Yılmaz".into()));
+    assert_eq!((&called["display"], &called["extension"]), (&"0212 *** ** 43".into(), &"1002".into()));
+    assert_eq!((&body["data"]["uuid"], &body["data"]["recording"]["url"]), (&event.uuid.as_str().into(), &URL.into()));
+
+    let masked = Look { channel: ChannelType::Email, ..look };
+    let Message::Email(mail) = renderer.render(&masked, &facts).message else { panic!() };
+    assert_eq!(mail.subject, "Cevapsız çağrı: Mehmet Yılmaz 0312 *** ** 67 (08:07)");
+    assert_eq!(mail.thread, renderer.thread(&event), "callers whose numbers look alike are not one conversation");
+    let mut numbered = event.clone();
+    numbered.caller.name = Some(crate::private::PersonName::new("0312 123 45 67"));
+    let facts = Facts { event: &numbered, ..facts };
+    let Message::Email(mail) = renderer.render(&masked, &facts).message else { panic!() };
+    assert_eq!(mail.subject, "Cevapsız çağrı: 0312 *** ** 67 (08:07)", "a name that repeats the number is none");
+}
+
+/// The names in a value, of objects in it too.
+fn names(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                found.insert(name.clone());
+                names(value, found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| names(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_readme_names_every_variable_and_helper_of_the_templates() {
+    let readme = include_str!("../../README.md");
+    let event = samples::event(EventType::CallMissed, now());
+    let (mut facts, row) = (
+        facts(&event, EventType::CallMissed, link()),
+        InDigest { event: &event, event_type: EventType::CallMissed, settled: None },
+    );
+    facts.test = true;
+    let data = Data::new(&facts, 4000);
+    let folder = folder(&[("b.hbs", "{{json this}}")]);
+    let body = Body {
+        template: crate::body::BodyTemplate::File(folder.path().join("b.hbs")),
+        format: crate::body::BodyFormat::Json,
+    };
+    let renderer = renderer().with_bodies(vec![body.clone()]).unwrap();
+    let look = Look { body: Some(body), ..Look::new(ChannelType::Webhook, Locale::Tr) };
+    let everything = sent(renderer.render(&look, &facts).message).remove(0);
+    let of_a_digest = sent(renderer.digest(&look, &[row]).message).remove(0);
+    let mut found = BTreeSet::new();
+    names(&serde_json::to_value(Context::new(&data, &facts, Locale::Tr)).unwrap(), &mut found);
+    for text in [everything, of_a_digest] {
+        names(&serde_json::from_str(&text).unwrap(), &mut found);
+    }
+    assert!(found.len() > 40 && found.contains("link_text") && found.contains("span"), "{found:?}");
+    for name in found {
+        let shown = [format!("`{name}`"), format!("\"{name}\""), format!("`{{{{{name}")];
+        assert!(shown.iter().any(|form| readme.contains(form)), "README.md does not name the variable `{name}`");
+    }
+    for (helper, _) in helpers::all(&TimeZone::UTC, crate::body::BodyFormat::Text) {
+        assert!(readme.contains(&format!("{{{{{helper} ")), "README.md does not name the helper `{helper}`");
+    }
 }

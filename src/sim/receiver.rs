@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::http1::{self, Act, Answer, Reply};
+use super::keep;
 use super::script::Script;
 use super::server::{Port, Server};
 use super::signal::Signal;
-use super::{keep, slack};
+pub use super::slack::workspace::{BOT_TOKEN, CHANNEL_ID, CHANNEL_NAME, Post};
+use super::slack::{self, workspace::Workspace};
 use crate::clock::{Clock, Moment};
 
 /// What the receiver expects.
@@ -23,7 +25,7 @@ use crate::clock::{Clock, Moment};
 pub enum Kind {
     /// Anything.
     Plain,
-    /// What a Slack incoming webhook takes.
+    /// What a Slack incoming webhook takes, and Slack's Web API below `/api`.
     Slack,
 }
 
@@ -106,23 +108,24 @@ struct Shared {
 struct State {
     mode: Mode,
     queue: Script<Mode>,
-    rate: Option<Rate>,
+    /// How many at once, and what is left of it for each place that is written to.
+    rate: Option<(f64, BTreeMap<String, Rate>)>,
+    workspace: Workspace,
     store: bool,
     received: VecDeque<Received>,
     total: usize,
     accepted: usize,
 }
 
-/// One message a second on average: a bucket that holds `burst` and gains one a second.
+/// One message a second on average: a bucket that gains one a second.
 struct Rate {
-    burst: f64,
     left: f64,
     tick: Duration,
 }
 
 impl Rate {
-    fn take(&mut self, tick: Duration) -> bool {
-        self.left = (self.left + tick.saturating_sub(self.tick).as_secs_f64()).min(self.burst);
+    fn take(&mut self, burst: f64, tick: Duration) -> bool {
+        self.left = (self.left + tick.saturating_sub(self.tick).as_secs_f64()).min(burst);
         self.tick = tick;
         let free = self.left >= 1.0;
         if free {
@@ -148,6 +151,7 @@ impl HttpReceiver {
             mode: Mode::Ok,
             queue: Script::default(),
             rate: None,
+            workspace: Workspace::default(),
             store: true,
             received: VecDeque::new(),
             total: 0,
@@ -177,11 +181,27 @@ impl HttpReceiver {
         self.shared.state().queue.push(mode, times);
     }
 
-    /// Answers 429 with `Retry-After: 1` above one message a second by the clock, `burst` of them at once; as Slack
-    /// does.
+    /// Answers 429 with `Retry-After: 1` above one message a second by the clock for each path, or channel of the Web API,
+    /// `burst` of them at once; as Slack does.
     pub fn limit_rate(&self, burst: u32) {
-        let burst = f64::from(burst.max(1));
-        self.shared.state().rate = Some(Rate { burst, left: burst, tick: self.shared.clock.tick() });
+        self.shared.state().rate = Some((f64::from(burst.max(1)), BTreeMap::new()));
+    }
+
+    /// Base URL of the Web API, which takes [`BOT_TOKEN`], of a receiver that is [`Kind::Slack`]. What it refuses is
+    /// answered with 200 all the same.
+    pub fn api_url(&self) -> String {
+        let host = self.url.split('/').take(3).collect::<Vec<_>>().join("/");
+        format!("{host}/api")
+    }
+
+    /// What stands in the channel of the Web API, oldest first.
+    pub fn posts(&self) -> Vec<Post> {
+        self.shared.state().workspace.posts.iter().cloned().collect()
+    }
+
+    /// Somebody deletes a message from the channel of the Web API.
+    pub fn delete_post(&self, ts: &str) {
+        self.shared.state().workspace.posts.retain(|post| post.ts != ts);
     }
 
     /// Counts only, from now on, and keeps nothing of what comes: for measuring.
@@ -282,12 +302,17 @@ impl Shared {
     }
 
     fn judge(&self, request: &http1::Request, state: &mut State, moment: Moment) -> Answer {
-        if state.rate.as_mut().is_some_and(|rate| !rate.take(moment.tick)) {
-            let body = json!({"retry_after": 1, "ok": false, "error": "rate_limited"});
-            return Answer::json(429, &body).with("Retry-After", "1");
+        if let (Some((burst, places)), Some(place)) = (&mut state.rate, limited(request)) {
+            let rate = places.entry(place).or_insert(Rate { left: *burst, tick: moment.tick });
+            if !rate.take(*burst, moment.tick) {
+                let word = if Workspace::takes(request) { "ratelimited" } else { "rate_limited" };
+                let body = json!({"retry_after": 1, "ok": false, "error": word});
+                return Answer::json(429, &body).with("Retry-After", "1");
+            }
         }
         match self.kind {
             Kind::Plain => Answer::text(200, "ok"),
+            Kind::Slack if Workspace::takes(request) => state.workspace.answer(request, moment.at),
             Kind::Slack if request.method != "POST" => Answer::text(400, "invalid_payload"),
             Kind::Slack => match slack::check(&request.body) {
                 Ok(()) => Answer::text(200, "ok"),
@@ -295,4 +320,14 @@ impl Shared {
             },
         }
     }
+}
+
+/// What counts against the rate: messages to one path, or to one channel by the Web API.
+fn limited(request: &http1::Request) -> Option<String> {
+    if !Workspace::takes(request) {
+        return Some(request.path().to_owned());
+    }
+    let payload: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let posted = request.path().ends_with("/chat.postMessage");
+    posted.then(|| payload["channel"].as_str().unwrap_or_default().to_owned())
 }

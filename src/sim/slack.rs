@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+pub(crate) mod workspace;
+
 type Verdict = Result<(), &'static str>;
 
 const PAYLOAD: &str = "invalid_payload";

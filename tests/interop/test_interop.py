@@ -175,5 +175,46 @@ class Mail(unittest.TestCase):
         self.assert_defect(wire(HEAD + broken), "Base64")
 
 
+class Slack(unittest.TestCase):
+    SOUND = {
+        "text": "Cevapsız çağrı",
+        "blocks": [
+            {"type": "header", "text": {"type": "plain_text", "text": "Cevapsız çağrı", "emoji": False}},
+            {"type": "section", "fields": [{"type": "mrkdwn", "text": "*Numara*\n0312"}]},
+        ],
+    }
+
+    def read(self, *messages):
+        return run([sys.executable, str(HERE / "check_slack.py")], json.dumps(messages).encode())
+
+    def assert_defect(self, block, words):
+        done = self.read(self.SOUND, {"text": "x", "blocks": [block]})
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn(words, done.stderr.decode())
+
+    def test_sound_messages_pass_and_their_blocks_are_counted(self):
+        done = self.read(self.SOUND, {"text": "x"})
+        self.assertEqual((done.returncode, done.stdout.strip(), done.stderr), (0, b"2", b""))
+
+    def test_texts_over_the_limits_are_defects(self):
+        header = {"type": "header", "text": {"type": "plain_text", "text": "x" * 151}}
+        self.assert_defect(header, "message 1: block 0: text attribute cannot exceed 150 characters")
+        section = {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}
+        self.assert_defect(section, "3000")
+        self.assert_defect({"type": "section", "fields": [{"type": "mrkdwn", "text": "x"}] * 11}, "10 items")
+
+    def test_what_the_library_does_not_know_is_a_defect(self):
+        self.assert_defect({"type": "headline", "text": "x"}, "a type that is not known")
+        known = {"type": "section", "text": {"type": "mrkdwn", "text": "x"}}
+        self.assert_defect({**known, "colour": "red"}, "not all of it is known")
+        self.assert_defect({"type": "section"}, "must be specified")
+
+    def test_a_message_without_a_text_is_a_defect(self):
+        self.assertEqual(self.read({"text": " ", "blocks": []}).returncode, 1)
+
+    def test_input_that_is_no_list_of_messages_is_another_error_than_a_defect(self):
+        self.assertEqual(run([sys.executable, str(HERE / "check_slack.py")], b"[1]").returncode, 2)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use ringback::clock::Clock;
 use ringback::sim::pbx::{Endpoint, Fault, Limits, PbxOptions, PbxSim};
-use ringback::sim::receiver::{HttpReceiver, Kind, Mode};
+use ringback::sim::receiver::{BOT_TOKEN, CHANNEL_ID, CHANNEL_NAME, HttpReceiver, Kind, Mode};
 use ringback::sim::smtp::{SmtpFault, SmtpOptions, SmtpReceiver, Stage};
 use tempfile::TempDir;
 
@@ -239,6 +239,50 @@ async fn each_answer_of_an_endpoint_is_told_apart() {
     channel old-slack (127.0.0.1:PORT): FAILED: HTTP 404 Not Found: nothing takes messages at this address; hint: make a new webhook in Slack, and put its URL into `webhook_url`
     ");
     assert!(receivers.iter().all(|(_, receiver)| receiver.received().iter().all(|got| got.method == "HEAD")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bots_token_and_channel_are_asked_for_and_each_fault_is_told_apart() {
+    let bot = |name: &str, url: &str, token: &str, channel: &str| {
+        format!("name: {name}, type: slack, bot_token: '{token}', channel: '{channel}', api_url: '{url}'")
+    };
+    let workspace = || HttpReceiver::start(clock(), Kind::Slack).unwrap();
+    let (good, scoped, elsewhere, silent) = (workspace(), workspace(), receiver(Mode::Status(404)), workspace());
+    silent.set_mode(Mode::Hang);
+    let rights = vec![("X-OAuth-Scopes".to_owned(), "users:read".to_owned())];
+    scoped.set_mode(Mode::StatusWith(200, rights, r#"{"ok": true}"#.to_owned()));
+    let authority = Authority::new();
+    let expired = Front::start(&authority, Certificate::Expired, host_of(good.url()).parse().unwrap()).await;
+    let channels = [
+        bot("good", &good.api_url(), BOT_TOKEN, CHANNEL_ID),
+        bot("named", &good.api_url(), BOT_TOKEN, CHANNEL_NAME),
+        bot("wrong-token", &good.api_url(), &format!("xoxb-{TOKEN}"), CHANNEL_ID),
+        bot("no-right", &scoped.api_url(), BOT_TOKEN, CHANNEL_ID),
+        bot("elsewhere", &elsewhere.url().replace("hook", "api"), BOT_TOKEN, CHANNEL_ID),
+        bot("silent", &silent.api_url(), BOT_TOKEN, CHANNEL_ID) + ", timeout: 500ms",
+        bot("nobody", &format!("http://{}/api", nobody()), BOT_TOKEN, CHANNEL_ID),
+        bot("expired", &format!("https://{}/api", expired.address), BOT_TOKEN, CHANNEL_ID),
+    ];
+    let pbx = pbx();
+    let folder = TempDir::new().unwrap();
+    let trusted = authority.trusted(folder.path());
+    let yaml = yaml(&[account("main", pbx.base_url())], &channels);
+    let ended = check(&yaml, &[("SSL_CERT_FILE", trusted.to_str().unwrap())]);
+    assert!(!(ended.stdout.clone() + &ended.stderr).contains(&BOT_TOKEN[5..]), "{ended:?}");
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), "error: 6 of them do not accept us\n"));
+    insta::assert_snapshot!(answers(&ended), @"
+    account main, calls (127.0.0.1:PORT): ok
+    account main, voicemails (127.0.0.1:PORT): ok
+    channel good (127.0.0.1:PORT): ok
+    channel named (127.0.0.1:PORT): ok, but whether it may write to `channel` is not known: Slack tells that of an id (C0123456789) only; hint: `ringback send-test named` shows whether it takes messages
+    channel wrong-token (127.0.0.1:PORT): FAILED: Slack answers: invalid_auth; hint: copy the Bot User OAuth Token (xoxb-…) of the app once more into `bot_token`
+    channel no-right (127.0.0.1:PORT): FAILED: the token may not write; hint: give the app the scope `chat:write`, and install it once more
+    channel elsewhere (127.0.0.1:PORT): FAILED: HTTP 404 Not Found; hint: compare `api_url`; Slack's own is https://slack.com/api
+    channel silent (127.0.0.1:PORT): FAILED: no complete answer within 500ms; hint: does a firewall let this machine out?
+    channel nobody (127.0.0.1:PORT): FAILED: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111); hint: does a firewall let this machine out?
+    channel expired (127.0.0.1:PORT): FAILED: the server's TLS certificate has expired; hint: whoever runs the server must renew it; if it is new, look at this machine's clock
+    ");
+    assert!(good.posts().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

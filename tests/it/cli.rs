@@ -51,7 +51,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 fn help_and_version_are_data() {
     let folder = TempDir::new().unwrap();
     let help = ok(folder.path(), &["--help"]);
-    for command in ["run", "once", "check", "send-test", "render", "deliveries", "events", "schema", "demo"] {
+    for command in ["run", "once", "check", "send-test", "render", "route", "deliveries", "events", "schema", "demo"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
     }
     assert_eq!(ok(folder.path(), &["--version"]), format!("ringback {}\n", env!("CARGO_PKG_VERSION")));
@@ -149,15 +149,6 @@ fn check_tries_templates_and_runs_the_tests_of_the_configuration() {
 }
 
 #[test]
-fn check_notes_that_some_events_reach_nobody() {
-    let folder = small();
-    assert!(!ok(folder.path(), &["check"]).contains("note: "));
-    configure(folder.path(), &SMALL.replace("{notify:", "{when: {queue: '1'}, notify:"));
-    let told = ok(folder.path(), &["check"]);
-    assert!(told.starts_with("note: routes: ") && told.contains("/config.yaml: ok"), "{told}");
-}
-
-#[test]
 fn render_shows_what_every_channel_would_be_sent() {
     let folder = small();
     for event in ["call.missed", "voicemail.new"] {
@@ -175,6 +166,40 @@ fn render_shows_what_every_channel_would_be_sent() {
         assert_eq!((&webhook["type"], &webhook["data"]["test"]), (&event.into(), &false.into()));
         assert_eq!(webhook["data"]["recording"].is_null(), event == "call.missed", "{webhook}");
     }
+}
+
+#[test]
+fn render_shows_digests_and_notices_and_a_body_of_another_shape_byte_for_byte() {
+    let folder = small();
+    fs::write(folder.path().join("b.hbs"), "{\"t\":   \"{{title}}\"}\n").unwrap();
+    let text = SMALL
+        .replace("url: 'https://crm", "body_template: b.hbs, url: 'https://crm")
+        .replace("type: email", "mask_numbers: true, type: email");
+    configure(folder.path(), &text);
+    let body = ok(folder.path(), &["render", "crm"]);
+    assert!(body.starts_with("{\"t\":   \"Cevapsız çağrı: Mehmet Yılmaz 0312 123 45 67 ("), "{body}");
+    for (event, part) in [
+        ("digest", "1 cevapsız çağrı ve 1 sesli mesaj"),
+        ("health.failing", "ringback: kanal iletemiyor"),
+        ("health.recovered", "ringback: kanal yeniden iletiyor"),
+    ] {
+        let body = ok(folder.path(), &["render", "crm", "--event", event]);
+        assert!(body.contains(part), "{event}: {body}");
+        ok(folder.path(), &["render", "mail", "--event", event]);
+        ok(folder.path(), &["render", "slack", "--event", event]);
+    }
+    let mail = ok(folder.path(), &["render", "mail"]);
+    assert!(mail.contains("0312 *** ** 67") && !mail.contains("123 45 67") && !mail.contains("tel:"), "{mail}");
+
+    fs::write(folder.path().join("b.hbs"), "{\n\"t\": \"{{titel}}\"}").unwrap();
+    for arguments in [&["check"][..], &["render", "crm"]] {
+        let ended = run(folder.path(), arguments);
+        assert_eq!(ended.code, Some(2));
+        assert!(ended.stderr.contains("b.hbs:2:7: there is no variable `titel`"), "{}", ended.stderr);
+    }
+    fs::remove_file(folder.path().join("b.hbs")).unwrap();
+    let ended = run(folder.path(), &["check"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("b.hbs: cannot be read: "), "{}", ended.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

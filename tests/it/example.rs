@@ -2,14 +2,16 @@
 
 use std::fs;
 
+use ringback::body::Recipe;
 use tempfile::TempDir;
 
 use crate::binary::{LIMIT, configure, root, run, start};
 
-const SECRETS: [(&str, &str); 4] = [
+const SECRETS: [(&str, &str); 5] = [
     ("BULUTSANTRALIM_API_KEY", "K1"),
     ("SMTP_PASSWORD", "p"),
     ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/X0"),
+    ("SLACK_BOT_TOKEN", "xoxb-0"),
     ("CRM_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
 ];
 
@@ -28,6 +30,47 @@ fn check_accepts_the_example_and_its_tests_pass() {
     for (name, _) in SECRETS {
         assert!(ended.stderr.contains(name), "{name} is missing, and not named\n{}", ended.stderr);
     }
+}
+
+/// The blocks of the README in this language.
+fn blocks<'r>(readme: &'r str, language: &str) -> Vec<&'r str> {
+    let fence = format!("```{language}\n");
+    readme.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_recipes_of_the_readme_can_be_used_as_they_stand_there() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let block = blocks(&readme, "yaml").into_iter().find(|block| block.contains("recipe:")).unwrap();
+    for recipe in Recipe::ALL {
+        assert!(block.contains(&format!("body_template: recipe:{}\n", recipe.as_str())), "{recipe:?}");
+    }
+    let folder = TempDir::new().unwrap();
+    let names: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("  - name: ")).collect();
+    let names: Vec<&str> = names.iter().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names.len(), Recipe::ALL.len() + 1);
+    let whole = format!("accounts: {{name: main, api_key: k}}\n{block}\nroutes: {{notify: [{}]}}\n", names.join(", "));
+    configure(folder.path(), &whole);
+    let url = "https://hooks.example.com/services/T0B0X0";
+    let variables = ["TEAMS_URL", "DISCORD_URL", "MATTERMOST_URL", "GOOGLE_CHAT_URL"].map(|name| (name, url));
+    let others = [("TELEGRAM_TOKEN", "123:abc"), ("NTFY_TOKEN", "tk_abc"), ("N8N_SECRET", SECRETS[3].1)];
+    let ended = start(folder.path(), &["check"], &[&variables[..], &others[..]].concat()).end(LIMIT);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+}
+
+#[test]
+fn the_body_template_of_the_readme_is_one() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("b.hbs"), blocks(&readme, "handlebars")[0]).unwrap();
+    let text = "accounts: {name: main, api_key: k}\n\
+                channels: {name: crm, type: webhook, url: 'https://crm.example.com', body_template: b.hbs}\n\
+                routes: {notify: crm}\n";
+    configure(folder.path(), text);
+    let ended = run(folder.path(), &["check"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+    let body: serde_json::Value = serde_json::from_str(&run(folder.path(), &["render", "crm"]).stdout).unwrap();
+    assert_eq!(body["phone"], "+903121234567");
 }
 
 #[test]

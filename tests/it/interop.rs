@@ -1,5 +1,5 @@
 //! What leaves the process, judged by those who read it elsewhere: the Standard Webhooks libraries of Python and
-//! JavaScript, and Python's email package. `scripts/setup` installs them; without them the tests are skipped, and say so.
+//! JavaScript, Slack's own library for Python, and Python's email package. `scripts/setup` installs them; without them the tests are skipped, and say so.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -7,12 +7,18 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use ringback::app::App;
 use ringback::clock::Clock;
+use ringback::config;
 use ringback::sim::pbx::{PbxOptions, SimCall};
 use serde_json::{Value, json};
 
 use crate::binary::root;
 use crate::harness::{Office, WEBHOOK_SECRET};
+use crate::slack::every_message;
+
+/// The secret that takes the place of [`WEBHOOK_SECRET`] while the receiver changes over.
+const NEW_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 /// The referee of `stamp`, or none, loudly.
 fn referee(stamp: &str, program: &str, script: &str) -> Option<Command> {
@@ -48,7 +54,10 @@ async fn told() -> Office {
     call.caller_name = Some("Şükrü \"İĞ\"\r\nBcc: evil@example.com <b>&amp;".to_owned());
     office.pbx.add_call(call);
     office.leave_voicemail("v1");
-    let rest = tokio::time::timeout(Duration::from_secs(20), office.once()).await.unwrap();
+    let yaml = office.yaml().replace(WEBHOOK_SECRET, &format!("[{NEW_SECRET}, {WEBHOOK_SECRET}]"));
+    let config = config::parse("config.yaml", yaml.as_bytes(), office.folder.path(), &|_| None).unwrap();
+    let app = App::new(&config, office.clock.clone()).await.unwrap();
+    let rest = tokio::time::timeout(Duration::from_secs(20), app.once()).await.unwrap().unwrap();
     assert_eq!((rest.pending, rest.dead), (0, 0));
     office
 }
@@ -63,26 +72,30 @@ async fn verified_by(referee: impl Fn() -> Option<Command>) {
     for request in received {
         let headers: serde_json::Map<String, Value> =
             request.headers.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        let question = |body: &[u8]| {
-            let request = json!({"secret": WEBHOOK_SECRET, "headers": headers, "body_base64": BASE64.encode(body)});
+        let question = |secret: &str, body: &[u8]| {
+            let request = json!({"secret": secret, "headers": headers, "body_base64": BASE64.encode(body)});
             ask(referee().unwrap(), request.to_string().as_bytes())
         };
-        let (code, stdout, stderr) = question(&request.body);
-        assert_eq!((code, stderr.as_str()), (Some(0), ""));
-        assert_eq!(stdout.trim(), request.json().unwrap()["type"]);
+        for secret in [WEBHOOK_SECRET, NEW_SECRET] {
+            let (code, stdout, stderr) = question(secret, &request.body);
+            assert_eq!((code, stderr.as_str()), (Some(0), ""));
+            assert_eq!(stdout.trim(), request.json().unwrap()["type"]);
+        }
+        let (code, _, stderr) = question("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &request.body);
+        assert!(code == Some(1) && stderr.contains("refused"), "{stderr}");
         let changed = String::from_utf8(request.body.to_vec()).unwrap().replace("main", "mian");
-        let (code, _, stderr) = question(changed.as_bytes());
+        let (code, _, stderr) = question(NEW_SECRET, changed.as_bytes());
         assert!(code == Some(1) && stderr.contains("refused"), "{stderr}");
     }
 }
 
 #[tokio::test]
-async fn webhooks_are_verified_by_the_python_library() {
+async fn webhooks_are_verified_by_the_python_library_with_either_secret_of_a_rotation() {
     verified_by(|| referee("interop-venv", &python(), "verify_webhook.py")).await;
 }
 
 #[tokio::test]
-async fn webhooks_are_verified_by_the_javascript_library() {
+async fn webhooks_are_verified_by_the_javascript_library_with_either_secret_of_a_rotation() {
     verified_by(|| referee("interop-node", "node", "verify_webhook.mjs")).await;
 }
 
@@ -111,4 +124,15 @@ async fn mails_are_read_by_python_without_a_defect() {
         assert!(!html.contains("<b>&amp;") && html.contains("0312 123 45 67"), "{html}");
         assert!(read["text"].as_str().unwrap().contains("0312 123 45 67"));
     }
+}
+
+#[test]
+fn slacks_own_library_finds_every_block_valid() {
+    let Some(checker) = referee("interop-venv", &python(), "check_slack.py") else { return };
+    let messages: Vec<Value> = every_message().iter().map(|json| serde_json::from_slice(&json.post).unwrap()).collect();
+    let blocks: usize = messages.iter().map(|message| message["blocks"].as_array().unwrap().len()).sum();
+    let (code, stdout, stderr) = ask(checker, json!(messages).to_string().as_bytes());
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(stdout.trim(), blocks.to_string());
+    assert!(blocks > 500, "the messages were made");
 }

@@ -158,6 +158,7 @@ fn the_pure_modules_do_nothing_but_think() {
         "event",
         "condition",
         "message",
+        "body",
         "number",
         "private",
         "tls",

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
 mod binary;
+mod bodies;
 mod bounds;
 mod broken;
 mod check_online;
@@ -20,7 +21,9 @@ mod life;
 mod outbox_commands;
 mod power_cut;
 mod recordings;
+mod routes;
 mod secrets;
+mod slack;
 mod store_trouble;
 mod tls;
 mod told;

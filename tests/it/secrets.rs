@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BAS
 use ringback::clock::Clock;
 use ringback::config;
 use ringback::sim::pbx::{Endpoint, Fault, Limits, PbxOptions, SimCall, SimVoicemail};
-use ringback::sim::receiver::Mode;
+use ringback::sim::receiver::{BOT_TOKEN, CHANNEL_ID, Mode};
 use ringback::sim::smtp::{SmtpFault, SmtpOptions, SmtpReceiver, Stage};
 
 use crate::binary::{Ended, LIMIT, configure, start};
@@ -60,9 +60,9 @@ const SERVED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/"];
 /// Each secret in every spelling in which something else may carry it on.
 fn secrets() -> Vec<String> {
     let plain = BASE64.encode(format!("\0santral\0{PASSWORD}"));
-    let texts = [KEY, PASSWORD, URL_TOKEN, QUERY_TOKEN, SLACK_TOKEN, HEADER, BEAT_TOKEN, WEBHOOK_SECRET];
+    let texts = [KEY, PASSWORD, URL_TOKEN, QUERY_TOKEN, SLACK_TOKEN, BOT_TOKEN, HEADER, BEAT_TOKEN, WEBHOOK_SECRET];
     let texts = texts.map(str::to_owned);
-    let bare = [HEADER.replace("Bearer ", ""), WEBHOOK_SECRET.replace("whsec_", ""), plain];
+    let bare = [HEADER.replace("Bearer ", ""), WEBHOOK_SECRET.replace("whsec_", ""), plain, BOT_TOKEN[5..].to_owned()];
     texts.into_iter().chain(bare).flat_map(|text| spellings(&text)).collect()
 }
 
@@ -128,6 +128,13 @@ routes: [{{notify: [mail, slack, crm]}}]
         webhook = host(office.webhook.url()),
         token = encoded(QUERY_TOKEN),
     )
+}
+
+/// The same with a bot instead of Slack's webhook.
+fn yaml_of_bot(office: &Office) -> String {
+    let (before, after) = ("webhook_url: 'http://", format!("/services/T0/B0/{SLACK_TOKEN}'"));
+    let bot = format!("bot_token: '{BOT_TOKEN}', channel: {CHANNEL_ID}, api_url: 'http://");
+    with(&with(&yaml(office), before, &bot), &after, "/api'")
 }
 
 fn office() -> Office {
@@ -321,6 +328,25 @@ async fn no_secret_is_shown_by_what_is_refused_for_a_wrong_secret_or_cannot_be_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_bot_is_logged_shown_and_stored_nowhere() {
+    let office = office();
+    configure(office.folder.path(), &yaml_of_bot(&office));
+    let mut log = once(&office, 0);
+    assert_eq!(office.slack.posts().len(), 2, "{log}");
+    let echo = format!("Bearer {BOT_TOKEN} {} {}", encoded(BOT_TOKEN), &BOT_TOKEN[5..]);
+    let json = format!("{{\"ok\": false, \"error\": \"{echo}\"}}");
+    for (n, (status, body)) in [(200, &json), (200, &echo), (400, &echo), (401, &json), (503, &echo)].iter().enumerate()
+    {
+        office.slack.set_mode(Mode::StatusWith(*status, Vec::new(), (*body).clone()));
+        log += &once(&office, n + 1);
+    }
+    office.slack.set_mode(Mode::Hang);
+    log += &once(&office, 10);
+    assert_kept(&office, &log);
+    assert_none("what is shown", &all_that_is_shown(&office), &secrets());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_shown_by_a_template_that_fails_or_a_store_that_is_damaged() {
     let office = office();
     let folder = office.folder.path();
@@ -441,7 +467,10 @@ fn get(at: SocketAddr, path: &str) -> String {
 #[tokio::test]
 async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
     let office = office();
-    let right = yaml(&office);
+    // With both ways of Slack.
+    let bot = yaml_of_bot(&office).lines().find(|line| line.contains("name: slack")).unwrap().to_owned();
+    let bot = bot.replace("name: slack", "name: bot");
+    let right = with(&yaml(&office), "  - name: crm\n", &format!("{bot}\n  - name: crm\n"));
     let parse = |yaml: &str| config::parse("config.yaml", yaml.as_bytes(), office.folder.path(), &|_| None);
     let secrets = secrets();
     assert_none("a configuration, printed", &format!("{:#?}", parse(&right).unwrap()), &secrets);
@@ -453,7 +482,7 @@ async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
     let without =
         |at: usize| [&right[..at], right[at..].split_at(right[at..].chars().next().unwrap().len_utf8()).1].concat();
     wrong.extend(ends.filter(|at| "'{}[]:,\n ".contains(right[*at..].chars().next().unwrap())).map(without));
-    for secret in [KEY, PASSWORD, URL_TOKEN, SLACK_TOKEN, HEADER, WEBHOOK_SECRET] {
+    for secret in [KEY, PASSWORD, URL_TOKEN, SLACK_TOKEN, BOT_TOKEN, HEADER, WEBHOOK_SECRET] {
         for other in [
             format!("{secret} {secret}"),
             format!("{secret}\u{1}"),
@@ -485,12 +514,13 @@ async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
 }
 
 /// The files that look behind a secret's mask, and what for. Numbers and names have a list of their own.
-const REVEALERS: [(&str, &str); 15] = [
+const REVEALERS: [(&str, &str); 16] = [
     ("private.rs", "defines it"),
     ("pbx/client.rs", "sends the key"),
     ("pbx/error.rs", "masks the key in what the PBX says"),
     ("channel/email.rs", "logs in, and masks the password in what the server says"),
-    ("channel/slack.rs", "sends to the URL, and masks it in the answer"),
+    ("channel/slack.rs", "sends to the URL, and masks it and the token in the answer"),
+    ("channel/slack/bot.rs", "sends the token"),
     ("channel/webhook.rs", "sends to the URL, signs, and masks both in the answer"),
     ("cli/online.rs", "names the host of a URL"),
     ("config/check.rs", "looks whether a key can be one"),

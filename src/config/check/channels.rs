@@ -5,20 +5,21 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::message::Mailbox;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::super::problems::{Findings, join};
 use super::super::shape::{Channel, ChannelKind, Config};
 use super::{
-    SHORTEST, TOO_YOUNG, absolute_http, at_least, concurrency, is_loopback, longer_than_grace_and_every, names,
-    not_empty, retry,
+    SHORTEST, TOO_YOUNG, absolute_http, at_least, base_url, concurrency, is_loopback, longer_than_grace_and_every,
+    names, not_empty, retry,
 };
+use crate::body::{BodyFormat, BodyTemplate};
 use crate::channel::{email, slack, webhook};
 use crate::retry::Policy;
 
 /// Headers that ringback sets itself.
-const OWN_HEADERS: [&str; 7] =
-    ["content-length", "content-type", "host", "user-agent", "webhook-id", "webhook-signature", "webhook-timestamp"];
+const OWN_HEADERS: [&str; 6] =
+    ["content-length", "host", "user-agent", "webhook-id", "webhook-signature", "webhook-timestamp"];
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     not_empty("channels", config.channels.is_empty(), findings);
@@ -112,8 +113,56 @@ fn smtp(path: &str, keys: &email::Smtp, findings: &mut Findings<'_>) {
 }
 
 fn slack(path: &str, keys: &slack::Config, findings: &mut Findings<'_>) {
-    let path = format!("{path}.webhook_url");
-    if let Some(url) = absolute_http(&path, keys.webhook_url.expose(), findings)
+    let path = |key: &str| format!("{path}.{key}");
+    // What could not be read, from its file for one, was meant to be there all the same.
+    let given = |key: &str, found: bool| found || findings.is_spoiled(&path(key));
+    let webhook = given("webhook_url", keys.webhook_url.is_some());
+    let bot = given("bot_token", keys.bot_token.is_some());
+    let channel = given("channel", keys.channel.is_some());
+    let mut wrong = |key: &str, message: &str, hint: &str| findings.at(&path(key), message, Some(hint.to_owned()));
+    match (webhook, bot) {
+        (true, true) => wrong(
+            "bot_token",
+            "both `webhook_url` and `bot_token` are given",
+            "remove `webhook_url` to post as a bot, or `bot_token` and `channel` to post by the webhook",
+        ),
+        (false, false) => wrong(
+            "webhook_url",
+            "is required, but missing, and so is `bot_token`",
+            "the URL of an incoming webhook, or else the token of a bot and the `channel` that it posts to; each may be \
+             in a file: `webhook_url_file`, `bot_token_file`",
+        ),
+        (true, false) => {
+            let hint = "remove it, or post as a bot: a webhook posts to the channel that it was made for";
+            for (key, found) in [("channel", channel), ("api_url", keys.api_url.is_some())] {
+                if found {
+                    wrong(key, "is for a `bot_token`, which is not given", hint);
+                }
+            }
+        }
+        (false, true) if !channel => wrong(
+            "channel",
+            "is required with a `bot_token`",
+            "its id (C0123456789) or its name, in quotes because of the sign: \"#sales\"",
+        ),
+        (false, true) => {}
+    }
+    if let Some(text) = &keys.channel
+        && (text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()))
+    {
+        wrong("channel", "is not the id or the name of a channel", "C0123456789, or \"#sales\"");
+    }
+    if let Some(token) = &keys.bot_token
+        && (token.is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        wrong("bot_token", "is not a token", "the Bot User OAuth Token of the Slack app, which begins with `xoxb-`");
+    }
+    if let Some(url) = &keys.api_url {
+        base_url(&path("api_url"), url, "the token", "https://slack.com/api", findings);
+    }
+    let path = path("webhook_url");
+    if let Some(text) = &keys.webhook_url
+        && let Some(url) = absolute_http(&path, text.expose(), findings)
         && url.scheme() == "http"
         && !is_loopback(&url)
     {
@@ -122,12 +171,35 @@ fn slack(path: &str, keys: &slack::Config, findings: &mut Findings<'_>) {
     }
 }
 
+fn content_type(path: &str, keys: &webhook::Config, findings: &mut Findings<'_>) {
+    let Some(given) = &keys.content_type else { return };
+    let path = format!("{path}.content_type");
+    let format = BodyFormat::of(given).filter(|_| given.is_ascii() && HeaderValue::from_str(given).is_ok());
+    let Some(format) = format else {
+        let hint = format!("{}; always in UTF-8", BodyFormat::KNOWN);
+        return findings.at(&path, "is not a content type that bodies can be made for", Some(hint));
+    };
+    let (own, whose) = match &keys.body_template {
+        Some(BodyTemplate::File(_)) => return,
+        Some(BodyTemplate::Recipe(recipe)) => (recipe.content_type(), "the recipe"),
+        None => (crate::body::JSON, "the default body"),
+    };
+    if BodyFormat::of(own) != Some(format) {
+        let hint = Some("leave `content_type` out, or name a file in `body_template`".to_owned());
+        findings.at(&path, format!("{whose} is {own}"), hint);
+    }
+}
+
 fn webhook(path: &str, keys: &webhook::Config, findings: &mut Findings<'_>) {
     absolute_http(&format!("{path}.url"), keys.url.expose(), findings);
+    content_type(path, keys, findings);
     for (name, value) in &keys.headers {
         let path = join(&format!("{path}.headers"), name);
         match HeaderName::from_bytes(name.as_bytes()) {
             Err(_) => findings.at(&path, "is not a valid header name", None),
+            Ok(name) if name == CONTENT_TYPE => {
+                findings.at(&path, "has a key of its own", Some("use `content_type`".to_owned()));
+            }
             Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
                 findings.at(&path, "ringback sets this header itself", Some("remove it".to_owned()));
             }

@@ -1,5 +1,8 @@
 //! Whether every rule names channels that exist and can be reached.
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
 use super::super::problems::Findings;
 use super::super::shape::{Config, Route, When};
 use super::{known_name, not_empty};
@@ -9,6 +12,9 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     not_empty("routes", config.routes.is_empty(), findings);
     let accounts = config.accounts.iter().map(|account| account.name.as_str());
     let channels = config.channels.iter().map(|channel| channel.common.name.as_str());
+    let schedules =
+        (!findings.is_incomplete("schedules")).then(|| config.schedules.keys().map(String::as_str).collect());
+    let schedules: Option<Vec<&str>> = schedules;
     let accounts = all_names("accounts", accounts, findings);
     let channels = all_names("channels", channels, findings);
     for (index, route) in config.routes.iter().enumerate() {
@@ -20,11 +26,23 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         if let Some(known) = &accounts {
             each_known(&format!("{path}.when.account"), "account", &route.when.account, known, findings);
         }
+        if let Some(known) = &schedules {
+            for (key, names) in [("during", &route.when.during), ("outside", &route.when.outside)] {
+                each_schedule(&format!("{path}.when.{key}"), names, known, findings);
+            }
+        }
         patterns(&path, &route.when, findings);
     }
     for (index, test) in config.tests.iter().enumerate() {
         if let Some(known) = &channels {
             each_known(&format!("tests[{index}].expect"), "channel", &test.expect, known, findings);
+        }
+        if let Some(text) = &test.given.at
+            && text.parse::<DateTime>().is_err()
+            && text.parse::<Timestamp>().is_err()
+        {
+            let hint = Some("2026-11-23 08:07, by the wall clock of `timezone`".to_owned());
+            findings.at(&format!("tests[{index}].given.at"), "expected a date and a time", hint);
         }
         if let (Some(known), Some(name)) = (&accounts, &test.given.account) {
             known_name(&format!("tests[{index}].given.account"), "account", name, known, findings);
@@ -49,6 +67,17 @@ pub(super) fn all_names<'n>(
 pub(super) fn each_known(path: &str, what: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
     for (index, name) in names.iter().enumerate() {
         known_name(&format!("{path}[{index}]"), what, name, known, findings);
+    }
+}
+
+fn each_schedule(path: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
+    match names.first() {
+        // Of other sections that there are none at all is told by itself.
+        Some(_) if known.is_empty() => {
+            let hint = Some("name it under `schedules`: `office: {from: \"09:00\", to: \"18:00\"}`".to_owned());
+            findings.at(path, "there are no schedules", hint);
+        }
+        _ => each_known(path, "schedule", names, known, findings),
     }
 }
 
@@ -122,6 +151,9 @@ fn covers(wide: &When, narrow: &When, accounts: &[&str]) -> bool {
         && exact(&wide.extension, &narrow.extension)
         && prefix(&wide.number, &narrow.number)
         && prefix(&wide.caller, &narrow.caller)
+        && (wide.withheld.is_none() || wide.withheld == narrow.withheld)
+        && exact(&wide.during, &narrow.during)
+        && exact(&wide.outside, &narrow.outside)
 }
 
 /// An empty list matches everything, so nothing but an empty list covers it.

@@ -123,6 +123,9 @@ pub struct ChannelCommon {
     /// Messages a second, at most; Slack defaults to 1, the others to no limit.
     #[serde(default)]
     pub rate: Option<f64>,
+    /// Whether telephone numbers are starred in everything that it is sent.
+    #[serde(default)]
+    pub mask_numbers: bool,
     /// Calls that ended longer ago when it is their turn are told by a digest.
     #[serde(default, deserialize_with = "some_duration")]
     #[schemars(with = "Option<DurationText>")]
@@ -139,7 +142,7 @@ fn yes() -> bool {
 pub enum ChannelKind {
     /// A mail by SMTP.
     Email(email::Config),
-    /// A Slack incoming webhook.
+    /// A Slack incoming webhook or bot.
     Slack(slack::Config),
     /// A signed HTTP request (Standard Webhooks).
     Webhook(webhook::Config),

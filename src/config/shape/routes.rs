@@ -52,6 +52,16 @@ pub struct When {
     #[serde(deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrManySchema<String>")]
     pub caller: Vec<String>,
+    /// Whether the caller hid their number.
+    pub withheld: Option<bool>,
+    /// Names of schedules: the call began while one of them was open.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub during: Vec<String>,
+    /// Names of schedules: the call began while one of them was closed.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub outside: Vec<String>,
 }
 
 /// A sample event and the channels that it must reach.
@@ -81,4 +91,8 @@ pub struct Given {
     pub number: Option<String>,
     /// The caller.
     pub caller: Option<String>,
+    /// Whether the caller hid their number; by default they have when `caller` says so: `anonymous`.
+    pub withheld: Option<bool>,
+    /// When the call began, by the wall clock of `timezone`: `2026-11-23 08:07`. The present when missing.
+    pub at: Option<String>,
 }

@@ -155,11 +155,11 @@ fn unknown_keys_are_told_all_at_once_with_what_was_meant() {
     config.yaml:3:5: accounts[0].api_kee: unknown key
       hint: did you mean `api_key`?
     config.yaml:8:5: channels[0].webhook_url: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:9:5: channels[0].timeuot: unknown key
       hint: did you mean `timeout`?
     config.yaml:10:5: channels[0].subject: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:11:12: channels[0].smtp.prot: unknown key
       hint: did you mean `port`?
     config.yaml:15:12: routes[0].when.queu: unknown key
@@ -208,8 +208,8 @@ tests:
     config.yaml:6:5: channels[0].from: is required, but missing
     config.yaml:6:5: channels[0].to: is required, but missing
     config.yaml:8:5: channels[0].smtp.host: is required, but missing
-    config.yaml:10:5: channels[1].webhook_url: is required, but missing
-      hint: or give the path of a file that holds it: `webhook_url_file`
+    config.yaml:10:5: channels[1].webhook_url: is required, but missing, and so is `bot_token`
+      hint: the URL of an incoming webhook, or else the token of a bot and the `channel` that it posts to; each may be in a file: `webhook_url_file`, `bot_token_file`
     config.yaml:12:5: channels[2].url: is required, but missing
       hint: or give the path of a file that holds it: `url_file`
     config.yaml:14:5: channels[3].type: is required, but missing
@@ -317,10 +317,7 @@ fn variables_that_cannot_be_put_in_are_told_at_their_place() {
 fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
     let text = MINIMAL
         .replace("    api_key", "    names: false\n    api_key")
-        .replace(
-            "    type: email",
-            "    type: email\n    follow_up: false\n    mask_numbers: false\n    content_type: application/json",
-        )
+        .replace("    type: email", "    type: email\n    follow_up: false")
         .replace("notify: mail", "notify: mail\n    hold: null\n    group: null\n    escalate: []");
     let off = "schedules: null\ncallback: null\npush: null\nsummaries: []\nstore: {url: null}\n\
                http: {public_url: null, token: null}\n";
@@ -328,65 +325,58 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 
     let text = MINIMAL
         .replace("    api_key", "    names: true\n    api_key")
-        .replace("    type: email", "    type: email\n    mask_numbers: true\n    recording: attach")
+        .replace("    type: email", "    type: email\n    recording: attach")
         .replace(
             "notify: mail",
-            "notify: mail\n    when: {event: call.returned, outside: office, withheld: false}\n    hold: office\n    escalate: [{after: 15m}]",
+            "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
         );
-    let on = "schedules: {}\ncallback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
+    let on = "callback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
-              http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n\
-              tests: [{given: {during: office}, expect: mail}]\n";
-    insta::assert_snapshot!(told(&format!("{text}{on}")), @"
-    config.yaml:3:5: accounts[0].names: `names` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:8:5: channels[0].mask_numbers: `mask_numbers` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:9:16: channels[0].recording: `attach` is not supported by this version of ringback
-    config.yaml:15:19: routes[0].when.event: `call.returned` is not supported in routes: it goes to the channels that were told of `call.missed`
-      hint: say `follow_up: true` or `false` in the channel
-    config.yaml:15:34: routes[0].when.outside: `outside` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:15:51: routes[0].when.withheld: `withheld` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:16:5: routes[0].hold: `hold` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:17:5: routes[0].escalate: `escalate` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:18:1: schedules: `schedules` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:19:1: callback: `callback` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:20:1: push: `push` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:21:1: summaries: `summaries` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:22:9: store.url: `url` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:23:8: http.public_url: `public_url` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:23:33: http.token: `token` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:23:49: http.link_ttl: `link_ttl` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:24:18: tests[0].given.during: `during` is not supported by this version of ringback
-      hint: remove it
-    ");
+              http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
+    insta::assert_snapshot!("keys_of_other_versions", told(&format!("{text}{on}")));
 }
 
 #[test]
-fn slack_by_token_is_refused_by_name() {
-    let text = "channels: [{name: mail, type: slack, bot_token: hunter2, channel: \"#x\"}]\n";
-    let (before, _) = MINIMAL.split_once("channels:").unwrap();
-    let (_, after) = MINIMAL.split_once("routes:").unwrap();
-    insta::assert_snapshot!(told(&format!("{before}{text}routes:{after}")), @"
-    config.yaml:4:12: channels[0].webhook_url: is required, but missing
-      hint: or give the path of a file that holds it: `webhook_url_file`
-    config.yaml:4:38: channels[0].bot_token: `bot_token` is not supported by this version of ringback
-      hint: remove it
-    config.yaml:4:58: channels[0].channel: `channel` is not supported by this version of ringback
-      hint: remove it
-    ");
+fn slack_has_exactly_one_way() {
+    let text = "\
+accounts: {name: main, api_key: K}
+channels:
+  - {name: a, type: slack}
+  - {name: b, type: slack, webhook_url: \"https://hooks.slack.com/hunter2\", bot_token: hunter2, channel: C1}
+  - {name: c, type: slack, bot_token: hunter2}
+  - {name: d, type: slack, webhook_url: \"https://hooks.slack.com/hunter2\", channel: C1, api_url: \"https://x.example\"}
+  - {name: e, type: slack, bot_token: \"hunter2 \", channel: \"# x\", api_url: \"http://slack.com/api?hunter2\"}
+  - {name: f, type: slack, bot_token_file: /run/none, channel: C1}
+  - {name: g, type: slack, webhook_url_file: /run/none}
+  - {name: h, type: slack, bot_token: xoxb-1, channel: \"#sales\", api_url: \"https://slack-gov.com/api\"}
+  - {name: i, type: slack, bot_token: xoxe.xoxp-1, channel: C0123456789}
+  - {name: j, type: slack, webhook_url: \"https://hooks.slack.com/x\", bot_token: null, channel: null}
+routes: {notify: a}
+";
+    let told = told(text);
+    assert!(!told.contains("hunter2"), "{told}");
+    insta::assert_snapshot!(told, @r##"
+    config.yaml:3:5: channels[0].webhook_url: is required, but missing, and so is `bot_token`
+      hint: the URL of an incoming webhook, or else the token of a bot and the `channel` that it posts to; each may be in a file: `webhook_url_file`, `bot_token_file`
+    config.yaml:4:87: channels[1].bot_token: both `webhook_url` and `bot_token` are given
+      hint: remove `webhook_url` to post as a bot, or `bot_token` and `channel` to post by the webhook
+    config.yaml:5:5: channels[2].channel: is required with a `bot_token`
+      hint: its id (C0123456789) or its name, in quotes because of the sign: "#sales"
+    config.yaml:6:85: channels[3].channel: is for a `bot_token`, which is not given
+      hint: remove it, or post as a bot: a webhook posts to the channel that it was made for
+    config.yaml:6:98: channels[3].api_url: is for a `bot_token`, which is not given
+      hint: remove it, or post as a bot: a webhook posts to the channel that it was made for
+    config.yaml:7:39: channels[4].bot_token: is not a token
+      hint: the Bot User OAuth Token of the Slack app, which begins with `xoxb-`
+    config.yaml:7:60: channels[4].channel: is not the id or the name of a channel
+      hint: C0123456789, or "#sales"
+    config.yaml:7:76: channels[4].api_url: plain http is refused except to loopback
+      hint: the token would travel readable; use https
+    config.yaml:7:76: channels[4].api_url: must not hold a user, a query or a fragment
+      hint: the scheme, the host and perhaps a path: `https://slack.com/api`
+    config.yaml:8:44: channels[5].bot_token_file: `/run/none`: there is no such file
+    config.yaml:9:46: channels[6].webhook_url_file: `/run/none`: there is no such file
+    "##);
 }
 
 #[test]
@@ -669,7 +659,7 @@ tests:
     config.yaml:2:39: accounts[0].timeout: `soon` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
     config.yaml:4:67: channels[0].rate: expected a number, found text
     config.yaml:4:73: channels[0].colour: unknown key
-      hint: the keys here are `concurrency`, `enabled`, `follow_up`, `headers`, `locale`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
+      hint: the keys here are `body_template`, `concurrency`, `content_type`, `enabled`, `follow_up`, `headers`, `locale`, `mask_numbers`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
     config.yaml:5:25: channels[1].type: unknown value `fax`; expected one of `email`, `slack`, `webhook`
     config.yaml:7:22: routes[0].when.account[0]: there is no account of this name
       hint: did you mean `main`?
@@ -690,6 +680,46 @@ tests:
     }
     let told = told(&text.replace("{name: slack, type: fax}", "text"));
     assert!(told.contains("channels[1]: ") && !told.contains("no channel of this name"), "{told}");
+}
+
+#[test]
+fn a_body_that_cannot_be_made_is_told_with_the_key_that_is_wrong() {
+    let text = |keys: &str| {
+        MINIMAL
+            .replace("routes:", &format!("  - {{name: b, type: webhook, url: \"https://b.example\", {keys}}}\nroutes:"))
+    };
+    for (keys, wanted) in [
+        (
+            "body_template: recipe:team",
+            "channels[1].body_template: there is no recipe of this name; there are teams, discord",
+        ),
+        (
+            "body_template: b.hbs, content_type: application/zip",
+            "channels[1].content_type: is not a content type that bodies",
+        ),
+        (
+            "body_template: b.hbs, content_type: text/plain; charset=latin5",
+            "channels[1].content_type: is not a content type",
+        ),
+        ("content_type: text/plain", "channels[1].content_type: the default body is application/json"),
+        (
+            "body_template: recipe:ntfy, content_type: application/json",
+            "channels[1].content_type: the recipe is text/plain",
+        ),
+        (
+            "headers: {content-Type: text/plain}",
+            "channels[1].headers.content-Type: has a key of its own\n  hint: use `content_type`",
+        ),
+    ] {
+        let told = told(&text(keys));
+        assert!(told.contains(wanted), "{told}");
+    }
+    let config = parsed(&text("body_template: b.hbs, content_type: text/xml, mask_numbers: true")).unwrap();
+    let ChannelKind::Webhook(keys) = &config.channels[1].kind else { panic!() };
+    assert_eq!((keys.content_type(), config.channels[1].common.mask_numbers), ("text/xml", true));
+    let config = parsed(&text("body_template: recipe:ntfy")).unwrap();
+    let ChannelKind::Webhook(keys) = &config.channels[1].kind else { panic!() };
+    assert_eq!(keys.content_type(), "text/plain; charset=utf-8");
 }
 
 #[test]
@@ -719,5 +749,42 @@ fn whom_health_tells_must_be_there_and_the_heartbeat_keeps_its_url_secret() {
       hint: remove one of the two
     config.yaml:12:70: health.notfy: unknown key
       hint: did you mean `notify`?
+    ");
+}
+
+#[test]
+fn a_schedule_that_cannot_be_read_or_is_not_there_is_told_by_its_place() {
+    let text = MINIMAL.replace(
+        "notify: mail",
+        "notify: mail\n    continue: true\n    when: {during: offic}\n  - notify: mail\n    when: {outside: [nights, mornings]}\n    \
+         continue: true\n  - notify: mail",
+    );
+    let schedules = "schedules:\n  office: {days: [mon, monday], from: 9, holidays: de, excpt: []}\n  \
+                     nights: [{from: \"22:00\", to: \"7\"}, {except: [31.12.2026]}]\n  lunch: []\n";
+    insta::assert_snapshot!(told(&format!("{text}{schedules}tests: [{{given: {{at: tomorrow}}, expect: mail}}]\n")), @r#"
+    config.yaml:19:24: schedules.office[0].days[1]: unknown value `monday`; expected one of `fri`, `mon`, `sat`, `sun`, `thu`, `tue`, `wed`
+    config.yaml:19:39: schedules.office[0].from: expected text, found a number
+      hint: put it in quotes
+    config.yaml:19:52: schedules.office[0].holidays: unknown value `de`; expected one of `tr`
+    config.yaml:19:56: schedules.office[0].excpt: unknown key
+      hint: did you mean `except`?
+    config.yaml:20:32: schedules.nights[0].to: expected a time of day, "09:00"
+    config.yaml:20:48: schedules.nights[1].except[0]: expected a date, 2026-12-31
+    config.yaml:21:3: schedules.lunch: at least one span is required
+      hint: {from: "09:00", to: "18:00"}
+    config.yaml:22:22: tests[0].given.at: expected a date and a time
+      hint: 2026-11-23 08:07, by the wall clock of `timezone`
+    "#);
+    insta::assert_snapshot!(told(&text), @r#"
+    config.yaml:13:20: routes[0].when.during: there are no schedules
+      hint: name it under `schedules`: `office: {from: "09:00", to: "18:00"}`
+    config.yaml:15:12: routes[1].when.outside: there are no schedules
+      hint: name it under `schedules`: `office: {from: "09:00", to: "18:00"}`
+    "#);
+    insta::assert_snapshot!(told(&format!("{text}schedules: {{office: {{}}, nights: {{days: mon}}}}\n")), @"
+    config.yaml:13:20: routes[0].when.during[0]: there is no schedule of this name
+      hint: did you mean `office`?
+    config.yaml:15:30: routes[1].when.outside[1]: there is no schedule of this name
+      hint: the schedules are nights, office
     ");
 }

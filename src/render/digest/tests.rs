@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::event::{Caller, EventId, Kind, Standing};
-use crate::message::SlackMessage;
+use crate::message::{SlackMessage, WebhookMessage};
 use crate::render::samples;
 use crate::render::tests::{shape, tags, text_objects};
 
@@ -48,16 +48,18 @@ fn rows(events: &[(Event, EventType, Option<Closed>)]) -> Vec<InDigest<'_>> {
 }
 
 fn mail(renderer: &Renderer, locale: Locale, rows: &[InDigest<'_>]) -> (Mail, usize) {
-    let made = renderer.digest(ChannelType::Email, locale, rows);
+    let made = renderer.digest(&Look::new(ChannelType::Email, locale), rows);
     assert_eq!(made.failure, None);
     let Message::Email(mail) = made.message else { panic!("not a mail") };
     (mail, made.rows)
 }
 
 fn json(renderer: &Renderer, channel: ChannelType, rows: &[InDigest<'_>]) -> (Value, usize) {
-    let made = renderer.digest(channel, Locale::Tr, rows);
+    let made = renderer.digest(&Look::new(channel, Locale::Tr), rows);
     assert_eq!(made.failure, None);
-    let (Message::Slack(SlackMessage { post: json, .. }) | Message::Webhook(json)) = made.message else {
+    let (Message::Slack(SlackMessage { post: json, .. }) | Message::Webhook(WebhookMessage { body: json, .. })) =
+        made.message
+    else {
         panic!("not JSON")
     };
     assert!(channel == ChannelType::Slack || json.len() < 20_000, "{}", json.len());
@@ -77,7 +79,9 @@ fn every_digest_reads_as_reviewed() {
         assert_eq!(told, 5);
         insta::assert_snapshot!(name("mail"), format!("Subject: {}\n\n{}", mail.subject, mail.text));
         insta::assert_snapshot!(name("html"), mail.html);
-        let Message::Slack(slack) = renderer.digest(ChannelType::Slack, locale, &rows).message else { panic!() };
+        let Message::Slack(slack) = renderer.digest(&Look::new(ChannelType::Slack, locale), &rows).message else {
+            panic!()
+        };
         insta::assert_json_snapshot!(name("slack"), serde_json::from_slice::<Value>(&slack.post).unwrap());
     }
     insta::assert_json_snapshot!("digest_webhook", json(&renderer, ChannelType::Webhook, &rows[..2]).0);
@@ -200,7 +204,8 @@ fn a_digest_whose_template_fails_is_told_in_plain_words_and_check_says_so() {
     let mut events = morning(3);
     samples::fill(&mut events[0].0, samples::HOSTILE_NAMES[1], samples::HOSTILE_NAMES[1]);
     let rows = rows(&events);
-    let made = [ChannelType::Email, ChannelType::Slack].map(|channel| renderer.digest(channel, Locale::Tr, &rows));
+    let made =
+        [ChannelType::Email, ChannelType::Slack].map(|channel| renderer.digest(&Look::new(channel, Locale::Tr), &rows));
     for digest in &made {
         assert!(digest.failure.as_ref().is_some_and(|failure| failure.contains("digest")) && digest.rows == 3);
     }

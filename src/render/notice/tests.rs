@@ -55,7 +55,9 @@ fn everything() -> Vec<Notice> {
 }
 
 fn text(locale: Locale, notice: &Notice) -> String {
-    let Message::Email(mail) = renderer().notice(ChannelType::Email, locale, notice) else { panic!("no mail") };
+    let Message::Email(mail) = renderer().notice(&Look::new(ChannelType::Email, locale), notice).message else {
+        panic!("no mail")
+    };
     format!("Subject: {}\n\n{}", mail.subject, mail.text)
 }
 
@@ -144,12 +146,12 @@ fn the_body_of_a_webhook_has_every_key_always() {
     let condition = Condition::PbxUnreadable { account: "main".to_owned(), source: Some(Kind::Voicemail) };
     let reason = Reason::new(Cause::Pbx(PbxTrouble::RateLimited), "the PBX was asked too often (429)");
     let body = |news| {
-        let Message::Webhook(body) =
-            renderer().notice(ChannelType::Webhook, Locale::En, &notice(condition.clone(), news))
+        let Message::Webhook(message) =
+            renderer().notice(&Look::new(ChannelType::Webhook, Locale::En), &notice(condition.clone(), news)).message
         else {
             panic!("no body")
         };
-        serde_json::from_slice::<Value>(&body).unwrap()
+        serde_json::from_slice::<Value>(&message.body).unwrap()
     };
     insta::assert_json_snapshot!(body(News::Failing(reason)), @r#"
     {
@@ -179,7 +181,7 @@ fn every_notice_fits_every_channel() {
     for notice in everything() {
         for locale in Locale::ALL {
             for channel in ChannelType::ALL {
-                match renderer.notice(channel, locale, &notice) {
+                match renderer.notice(&Look::new(channel, locale), &notice).message {
                     Message::Slack(json) => {
                         let message: Value = serde_json::from_slice(&json.post).unwrap();
                         let length = |place: &str| message.pointer(place).unwrap().as_str().unwrap().chars().count();
@@ -187,9 +189,9 @@ fn every_notice_fits_every_channel() {
                         assert!(length("/blocks/1/text/text") <= 3000, "{notice:?}");
                         assert!(!String::from_utf8_lossy(&json.post).contains("\"mrkdwn\""));
                     }
-                    Message::Webhook(body) => {
-                        assert!(body.len() < 20_000);
-                        serde_json::from_slice::<Value>(&body).unwrap();
+                    Message::Webhook(message) => {
+                        assert!(message.body.len() < 20_000);
+                        serde_json::from_slice::<Value>(&message.body).unwrap();
                     }
                     Message::Email(mail) => {
                         assert!(!mail.subject.contains('\n') && mail.subject.chars().count() < 120);

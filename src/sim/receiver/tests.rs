@@ -132,6 +132,59 @@ async fn slack_takes_one_message_a_second_on_average_and_says_when_to_come_back(
     assert_eq!([status(&receiver, message).await, status(&receiver, message).await], [200, 429]);
 }
 
+/// What the Web API says to a call with the right token, or with `token`.
+async fn api(receiver: &HttpReceiver, method: &str, token: &str, body: &Value) -> Value {
+    let request = client(1).unwrap().post(format!("{}/{method}", receiver.api_url()));
+    let request = request.header("Authorization", token).header("Content-Type", "application/json; charset=utf-8");
+    let answer = exchange(request.body(body.to_string()), 64 * 1024, PATIENCE).await.unwrap();
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+#[tokio::test]
+async fn the_web_api_answers_in_its_own_words_and_keeps_what_stands_in_the_channel() {
+    let (clock, receiver) = start(Kind::Slack);
+    let token = format!("Bearer {BOT_TOKEN}");
+    let said = async |method: &str, body: Value| api(&receiver, method, &token, &body).await;
+    for (token, word) in [("", "not_authed"), ("Bearer xoxb-1", "invalid_auth")] {
+        assert_eq!(api(&receiver, "auth.test", token, &json!({})).await["error"], word);
+    }
+    assert_eq!(said("auth.test", json!({})).await["ok"], true);
+    let first = said("chat.postMessage", json!({"channel": CHANNEL_NAME, "text": "a"})).await;
+    let second = said("chat.postMessage", json!({"channel": CHANNEL_ID, "text": "b", "thread_ts": first["ts"]})).await;
+    assert_eq!((&first["channel"], &first["ts"]), (&json!(CHANNEL_ID), &json!("1700000000.000000")));
+    assert_ne!(first["ts"], second["ts"], "both were posted at the same time");
+    let change = |ts: &Value, text: &str| json!({"channel": CHANNEL_ID, "ts": ts, "text": text});
+    assert_eq!(said("chat.update", change(&first["ts"], "c")).await["ok"], true);
+    for (method, body, word) in [
+        ("chat.update", change(&json!("1.1"), "d"), "message_not_found"),
+        ("chat.update", change(&first["ts"], &"d".repeat(4001)), "msg_too_long"),
+        ("chat.update", json!({"channel": CHANNEL_NAME, "ts": first["ts"], "text": "d"}), "channel_not_found"),
+        ("chat.postMessage", json!({"channel": "#elsewhere", "text": "d"}), "channel_not_found"),
+        ("chat.postMessage", json!({"channel": CHANNEL_ID, "text": "d", "thread_ts": "1.1"}), "thread_not_found"),
+        ("chat.postMessage", json!({"channel": CHANNEL_ID}), "no_text"),
+        ("chat.postMessage", json!({"channel": CHANNEL_ID, "blocks": [{"type": "x"}]}), "invalid_blocks"),
+        ("chat.postMessage", json!([]), "json_not_object"),
+        ("chat.delete", json!({}), "unknown_method"),
+    ] {
+        assert_eq!(said(method, body).await["error"], word, "{method}");
+    }
+    let posts = receiver.posts();
+    assert_eq!(posts.len(), 2);
+    assert_eq!((&posts[0].message, posts[0].changes, &posts[0].thread), (&json!({"text": "c"}), 1, &None));
+    assert_eq!(posts[1].thread.as_deref(), first["ts"].as_str());
+    receiver.delete_post(&posts[0].ts);
+    assert_eq!(said("chat.update", change(&first["ts"], "d")).await["error"], "message_not_found");
+
+    receiver.limit_rate(1);
+    let post = json!({"channel": CHANNEL_ID, "text": "e"});
+    assert_eq!(said("chat.postMessage", post.clone()).await["ok"], true);
+    assert_eq!(said("chat.postMessage", post.clone()).await["error"], "ratelimited");
+    assert_eq!(said("chat.update", change(&second["ts"], "f")).await["ok"], true, "changes have a limit of their own");
+    assert_eq!(status(&receiver, r#"{"text": "hello"}"#).await, 200, "so has each webhook");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(said("chat.postMessage", post).await["ok"], true);
+}
+
 #[tokio::test]
 async fn counting_keeps_nothing_of_what_comes() {
     let (_, receiver) = start(Kind::Plain);

@@ -1,0 +1,86 @@
+//! Who is told, and when: `ringback check` runs the tests of a configuration, `ringback route` answers for one event.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::binary::{configure, run};
+
+/// A table of events and times, in the language of the configuration.
+const OFFICE: &str = include_str!("../routes/office.yaml");
+
+fn office(text: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    configure(folder.path(), text);
+    folder
+}
+
+fn route(folder: &Path, arguments: &[&str]) -> String {
+    let ended = run(folder, &[&["route"], arguments].concat());
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    ended.stdout
+}
+
+#[test]
+fn each_event_of_the_table_reaches_whom_its_row_says() {
+    let ended = run(office(OFFICE).path(), &["check"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert!(ended.stdout.contains("41 tests"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_row_that_does_not_hold_fails_the_check_and_shows_the_difference() {
+    let row = "{given: {queue: sales, at: 2026-11-23 09:00}, expect: [sales-slack, crm]}";
+    let text = OFFICE.replace(row, "{given: {queue: sales, at: 2026-11-23 09:00}, expect: [sales-slack, office-mail]}");
+    assert_ne!(text, OFFICE);
+    let ended = run(office(&text).path(), &["check"]);
+    assert_eq!(ended.code, Some(2));
+    let told = "tests[13]: expected [office-mail, sales-slack], but [crm, sales-slack] would be told by routes[3]; \
+                missing: office-mail; not expected: crm";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    // None of the other forty rows is mentioned.
+    assert_eq!(ended.stderr.matches("tests[").count(), 1, "{}", ended.stderr);
+}
+
+#[test]
+fn check_demands_a_rule_for_what_no_other_matches() {
+    let catch_all = "  - {notify: office-mail}\n";
+    let text = OFFICE.replacen(catch_all, "", 1);
+    let ended = run(office(&text).path(), &["check"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("there are events that no rule matches"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: end with a rule without `when`"), "{}", ended.stderr);
+}
+
+#[test]
+fn route_prints_who_is_told_and_by_which_rule() {
+    let folder = office(OFFICE);
+    let night = ["--queue", "support", "--at", "2026-11-23 23:00"];
+    assert_eq!(route(folder.path(), &night), "director-mail: by routes[5]\noffice-mail: by routes[8]\n");
+    let voicemail = ["--event", "voicemail.new", "--extension", "1001", "--account", "main"];
+    assert_eq!(route(folder.path(), &voicemail), "director-mail: by routes[2]\n");
+    let lunch = ["--number", "0212 987 65 43", "--caller", "05321112233", "--at", "2026-11-23T09:45:00Z"];
+    assert_eq!(route(folder.path(), &lunch), "sales-slack: by routes[7]\noffice-mail: by routes[7]\n");
+    assert_eq!(route(folder.path(), &["--caller", "0850 111 22 33"]), "nobody: routes[0] says `mute`\n");
+}
+
+#[test]
+fn route_says_that_a_channel_is_switched_off() {
+    let text = OFFICE.replace("name: director-mail,", "name: director-mail, enabled: false,");
+    let told = route(office(&text).path(), &["--event", "voicemail.new", "--extension", "1001"]);
+    assert_eq!(told, "director-mail: by routes[2] (switched off: `enabled: false`)\n");
+}
+
+#[test]
+fn route_refuses_what_it_cannot_understand() {
+    let folder = office(OFFICE);
+    for (arguments, part) in [
+        (["--at", "tomorrow"], "`tomorrow` is no time; expected 2026-11-23 08:07"),
+        (["--account", "branch"], "there is no account `branch`\nhint: the configuration has main"),
+        (["--event", "call.lost"], "unknown event type `call.lost`"),
+    ] {
+        let ended = run(folder.path(), &[&["route"], &arguments[..]].concat());
+        assert_eq!(ended.code, Some(2));
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+}

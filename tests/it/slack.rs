@@ -1,0 +1,174 @@
+//! Slack takes what it is sent, whatever callers call themselves, by a webhook and as a bot.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ringback::channel::slack::{Config, Slack};
+use ringback::channel::{Channel as _, Parcel};
+use ringback::clock::Clock;
+use ringback::event::{DeliveryId, EventType};
+use ringback::message::{ChannelType, Locale, Message, SlackMessage};
+use ringback::outbox::Outcome;
+use ringback::private::Secret;
+use ringback::render::{Facts, InDigest, Recording, Renderer, samples};
+use ringback::sim::pbx::{PbxOptions, SimCall};
+use ringback::sim::receiver::{BOT_TOKEN, CHANNEL_ID, CHANNEL_NAME};
+use serde_json::Value;
+
+use crate::binary::{Ended, LIMIT, configure, start};
+use crate::harness::{MORNING, Office};
+
+fn now() -> Timestamp {
+    MORNING.parse().unwrap()
+}
+
+/// Every kind of message, with every sample of an event.
+pub(crate) fn every_message() -> Vec<SlackMessage> {
+    let renderer = Renderer::new(None, TimeZone::get("Europe/Istanbul").unwrap()).unwrap();
+    let url = Secret::new(format!("https://recordings.example/R1?a=b&c=<d>|e*f_{}", "x".repeat(1_900)));
+    let ways = [Recording::None, Recording::Elsewhere, Recording::Link { url, expires_at: now() }];
+    let mut messages = Vec::new();
+    let mut keep = |message: Message, failure: Option<String>| {
+        assert_eq!(failure, None);
+        let Message::Slack(message) = message else { panic!("not for Slack") };
+        messages.push(message);
+    };
+    for locale in Locale::ALL {
+        let mut events = Vec::new();
+        for event_type in EventType::ALL {
+            for (_, event) in samples::all(event_type, now()) {
+                for (recording, test) in ways.iter().zip([false, true, false]) {
+                    let facts = Facts { event: &event, event_type, recording: recording.clone(), test };
+                    let rendered = renderer.render(ChannelType::Slack, locale, &facts);
+                    keep(rendered.message, rendered.failure);
+                }
+                events.push((event, event_type));
+            }
+        }
+        let rows: Vec<InDigest<'_>> = events
+            .iter()
+            .map(|(event, event_type)| InDigest { event, event_type: *event_type, settled: None })
+            .collect();
+        let digest = renderer.digest(ChannelType::Slack, locale, &rows);
+        keep(digest.message, digest.failure);
+    }
+    messages
+}
+
+#[tokio::test]
+async fn every_message_is_taken_as_it_is_by_a_webhook_and_from_a_bot() {
+    let office = Office::new();
+    let bot = Config {
+        bot_token: Some(Secret::new(BOT_TOKEN)),
+        channel: Some(CHANNEL_ID.to_owned()),
+        api_url: Some(office.slack.api_url()),
+        ..Config::default()
+    };
+    let webhook = Config { webhook_url: Some(Secret::new(office.slack.url())), ..Config::default() };
+    let messages = every_message();
+    for config in [bot, webhook] {
+        let client = ringback::http::client(1).unwrap();
+        let channel = Slack::new(&config, client, Duration::from_secs(20)).unwrap();
+        for message in &messages {
+            let message = Message::Slack(message.clone());
+            let id = DeliveryId::derive("main", EventType::CallMissed, "c1", "slack");
+            let parcel = Parcel { id, message: &message, now: now(), earlier: None };
+            assert_eq!(channel.send(parcel, &mut None).await, Outcome::Delivered);
+        }
+    }
+    assert_eq!(office.slack.total(), 2 * messages.len(), "none went out a second time without its blocks");
+    assert_eq!(office.slack.posts().len(), messages.len());
+    assert!(messages.len() > 200);
+}
+
+/// An office with a bot instead of the webhook.
+fn with_bot(mut office: Office, channel: &str) -> Office {
+    "grace: 0s".clone_into(&mut office.missed_calls);
+    let webhook = format!("webhook_url: '{}'", office.slack.url());
+    let bot = format!("bot_token: '{BOT_TOKEN}', channel: '{channel}', api_url: '{}'", office.slack.api_url());
+    let yaml = office.yaml();
+    assert!(yaml.contains(&webhook));
+    configure(office.folder.path(), &yaml.replace(&webhook, &bot));
+    office
+}
+
+fn ask(office: &Office, arguments: &[&str]) -> Ended {
+    start(office.folder.path(), arguments, &[]).end(LIMIT)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_caller_reaches_the_channel_of_a_bot_as_text() {
+    let office = with_bot(Office::on(Clock::system(), PbxOptions::default()), CHANNEL_NAME);
+    let mut names: Vec<String> = samples::HOSTILE_NAMES.map(str::to_owned).into();
+    names.push("<!channel>".repeat(400));
+    for (n, name) in names.iter().enumerate() {
+        let mut call = SimCall::missed(format!("c{n}"), office.now(), Duration::from_secs(20));
+        call.caller_name = Some(name.clone());
+        // Each of them another caller, lest one that calls again settles the matter of the first.
+        call.caller_number = format!("0312{n:07}");
+        office.pbx.add_call(call);
+    }
+    let ended = ask(&office, &["once"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let posts = office.slack.posts();
+    assert_eq!(posts.len(), names.len());
+    assert_eq!(office.slack.total(), names.len(), "each was taken at once");
+    for post in posts {
+        let shown = post.message.to_string();
+        // The simulator takes no live mention of a group; of a person neither.
+        assert!(!live_text(&post.message).contains("<@") && !shown.contains("49"), "{shown}");
+    }
+}
+
+/// What Slack would look for mentions and links in.
+fn live_text(value: &Value) -> String {
+    match value {
+        Value::Object(map) if map.get("type").is_some_and(|kind| kind == "plain_text") => String::new(),
+        Value::Object(map) => map.values().map(live_text).collect(),
+        Value::Array(list) => list.iter().map(live_text).collect(),
+        Value::String(text) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bots_channel_is_rendered_and_tested_like_every_other() {
+    let office = with_bot(Office::on(Clock::system(), PbxOptions::default()), CHANNEL_ID);
+    let ended = ask(&office, &["render", "slack"]);
+    let message: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((ended.code, &message["channel"]), (Some(0), &CHANNEL_ID.into()), "{}", ended.stderr);
+    assert!(message["text"].is_string() && message["blocks"].is_array(), "{message}");
+    assert_eq!(office.slack.total(), 0);
+    let ended = ask(&office, &["send-test", "slack", "--event", "voicemail.new"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "slack: delivered\n"), "{}", ended.stderr);
+    let posts = office.slack.posts();
+    assert!(posts.len() == 1 && posts[0].message["text"].as_str().unwrap().starts_with("DENEME: "), "{posts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_whose_blocks_slack_refuses_costs_the_blocks_and_is_told_once() {
+    let office = with_bot(Office::on(Clock::system(), PbxOptions::default()), CHANNEL_ID);
+    let folder = office.folder.path();
+    let template = folder.join("templates/tr/slack/call.missed.json.hbs");
+    std::fs::create_dir_all(template.parent().unwrap()).unwrap();
+    let text = r#"{"text": "Arayan: {{mrkdwn who}}", "blocks": [{"type": "headline", "text": "{{who}}"}]}"#;
+    std::fs::write(template, text).unwrap();
+    let yaml = std::fs::read_to_string(folder.join("config.yaml")).unwrap();
+    configure(folder, &format!("templates: templates\n{yaml}"));
+    for n in 0..3 {
+        let mut call = SimCall::missed(format!("c{n}"), office.now(), Duration::from_secs(20));
+        call.caller_number = format!("0312123456{n}");
+        office.pbx.add_call(call);
+    }
+    let ended = ask(&office, &["once"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let posts = office.slack.posts();
+    assert_eq!((posts.len(), office.slack.total()), (3, 6));
+    assert!(posts.iter().all(|post| post.message["text"].is_string() && post.message.get("blocks").is_none()));
+    let told: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("Slack refused the blocks")).collect();
+    assert_eq!(told.len(), 1, "{}", ended.stderr);
+    for part in ["WARN", "dlv_", "invalid_blocks", "hint: "] {
+        assert!(told[0].contains(part), "{part}: {}", told[0]);
+    }
+}
