@@ -71,11 +71,11 @@ pub struct Settings {
     pub name: String,
     /// How its messages look.
     pub look: Look,
-    /// Whether they carry a link to the recording.
+    /// How they bring the recording.
     pub recording: RecordingMode,
     /// When a failed attempt is repeated.
     pub retry: retry::Policy,
-    /// Of one attempt, without the wait for a recording URL.
+    /// Of one attempt, without the wait for a recording and the time that an attachment takes.
     pub timeout: Duration,
     /// Attempts under way at once.
     pub concurrency: usize,

@@ -105,4 +105,19 @@ pub struct Mail {
     pub html: String,
     /// Mails with the same key are one conversation: `References` to an id made of it.
     pub thread: String,
+    /// What comes with it.
+    pub attachment: Option<Box<Attachment>>,
+}
+
+/// A file that a mail brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Name of the file, without folders.
+    pub name: String,
+    /// Its media type: `audio/wav`.
+    pub content_type: String,
+    /// What is in it.
+    pub bytes: Bytes,
+    /// The mail without it, for a server to which it is too big.
+    pub instead: Mail,
 }

@@ -184,7 +184,7 @@ pub enum FailureKind {
     Unauthorized,
     /// The receiver is there and has trouble of its own.
     Receiver,
-    /// The receiver refuses this message for good.
+    /// The receiver refuses this message, for good or for some of those whom it is for; it works otherwise.
     Rejected,
     /// Ours: the message could not be made or the channel is not there.
     Internal,

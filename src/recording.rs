@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::{Clock, Moment};
 use crate::cursor::ahead;
 use crate::event::{Event, EventId, Kind};
 use crate::metrics::Metrics;
 use crate::pbx::budget::Budget;
-use crate::pbx::{Pbx, PbxError};
+use crate::pbx::{Audio, Pbx, PbxError};
 use crate::private::Secret;
 use crate::store::{Store, StoreError};
 
@@ -31,6 +32,12 @@ const NOT_READY: Duration = Duration::from_secs(10);
 /// What a request may take when the message is late already.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// What fetching the audio may take, with the wait for those before it: real time, like all talk with a receiver.
+pub const DOWNLOAD: Duration = Duration::from_secs(45);
+
+/// Recordings in memory at once, of all channels: 40 MB at most.
+const IN_MEMORY: usize = 4;
+
 /// A minted URL.
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -40,10 +47,19 @@ pub struct Link {
     pub expires_at: Timestamp,
 }
 
+/// A recording in memory, which counts against the others there until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    /// The recording.
+    pub audio: Audio,
+    _room: OwnedSemaphorePermit,
+}
+
 /// Mints for the accounts.
 pub struct Recordings {
     accounts: HashMap<String, Account>,
     store: Arc<dyn Store>,
+    room: Arc<Semaphore>,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
@@ -77,7 +93,7 @@ impl Recordings {
                 (name, Account { pbx, budget, minted: Arc::default() })
             })
             .collect();
-        Self { accounts, store, clock, metrics }
+        Self { accounts, store, room: Arc::new(Semaphore::new(IN_MEMORY)), clock, metrics }
     }
 
     /// Shares links and budget of `account` with `before`, which may still have attempts under way: the vendor counts on
@@ -134,6 +150,28 @@ impl Recordings {
         let ahead = self.accounts.get(&event.account).map(|account| account.pbx.clock_ahead()).unwrap_or_default();
         let at = now.at.saturating_add(ahead).unwrap_or(now.at);
         self.store.note_fetch(event.id, Moment { at, ..now }).await
+    }
+
+    /// The recording of `event` itself, by a link to it. This marks a voicemail as heard. `None` when it cannot be had
+    /// within [`DOWNLOAD`], is none, or is too long.
+    pub async fn audio(&self, event: &Event, link: &Link) -> Option<Held> {
+        let pbx = &self.accounts.get(&event.account)?.pbx;
+        let fetch = async {
+            let room = Arc::clone(&self.room).acquire_owned().await.map_err(|error| error.to_string())?;
+            self.note_fetch(event).await.map_err(|error| error.to_string())?;
+            Ok(Held { audio: pbx.audio(&link.url, DOWNLOAD).await?, _room: room })
+        };
+        let held = tokio::time::timeout(DOWNLOAD, fetch).await;
+        let held = held.unwrap_or_else(|_| Err("others before it took too long".to_owned()));
+        let why = match held {
+            Ok(held) => return Some(held),
+            Err(why) => why,
+        };
+        tracing::warn!(
+            event = %event.id, account = event.account, why,
+            "the recording cannot be fetched: the message carries the link to it instead"
+        );
+        None
     }
 
     async fn mint(&self, account: &Account, event: &Event, deadline: Duration) -> (Option<Link>, &'static str) {

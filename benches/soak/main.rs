@@ -1,9 +1,11 @@
-//! Whether ringback grows: `cargo bench --bench soak [-- --quick]`.
+//! Whether ringback grows: `cargo bench --bench soak [-- [--quick] [--restless]]`.
 //!
 //! Hours of a busy office with faults, as fast as they go: every minute calls are missed and voicemails left, and for
 //! some minutes of each hour the webhook, Slack, the mail server or the PBX is out of order. Between two such hours
 //! twelve quiet days pass, so that `store.keep` forgets what the fourth hour before has brought: from then on memory and
 //! store must stay as they are. The last third of the hours is compared with the middle third.
+//!
+//! With `--restless` the daemon has no second to itself in all that time, in which it would put its store in order.
 //!
 //! ringback runs in a process of its own, of which the kernel says the memory; it runs by a clock that this driver
 //! moves, as the simulated world does. A missed limit is said and is no failure, since a busy machine must not break a
@@ -17,6 +19,7 @@ mod process;
 mod world;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use ringback::store::Store as _;
@@ -29,8 +32,11 @@ use world::World;
 /// The most that memory may be above the middle third in the last, in percent.
 const MEMORY_GROWTH: f64 = 5.0;
 
-/// The same for the store: sled's file breathes by half of its size, as space is used again in its own time.
+/// The same for the store: sled's file breathes, as space is used again in its own time.
 const STORE_GROWTH: f64 = 30.0;
+
+/// In truth, between two hours: the store moves its journal when nothing has been asked of it for a second.
+const REST: Duration = Duration::from_secs(3);
 
 /// What an hour has left behind.
 struct Hour {
@@ -54,8 +60,9 @@ fn main() -> Result<()> {
     let hours = if has("--quick") { 12 } else { 36 };
     // On the disk that the build uses: a store in memory would flatter.
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let rest = if has("--restless") { Duration::ZERO } else { REST };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let passed = runtime.block_on(soak(folder.path(), hours))?;
+    let passed = runtime.block_on(soak(folder.path(), hours, rest))?;
     let third = passed.len() / 3;
     let (middle, last) = (&passed[third..2 * third], &passed[2 * third..]);
     println!();
@@ -67,7 +74,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-async fn soak(folder: &Path, hours: usize) -> Result<Vec<Hour>> {
+async fn soak(folder: &Path, hours: usize, rest: Duration) -> Result<Vec<Hour>> {
     let mut world = World::start()?;
     let config = folder.join("config.yaml");
     std::fs::write(&config, world.yaml(folder))?;
@@ -84,6 +91,7 @@ async fn soak(folder: &Path, hours: usize) -> Result<Vec<Hour>> {
         };
         println!("{n:4}  {:6}  {:19}  {:10.1}  {:9.1}", hour.events, world.told(), hour.memory, hour.store);
         passed.push(hour);
+        tokio::time::sleep(rest).await;
         world.quiet_days(&mut daemon).await?;
     }
     daemon.end()?;

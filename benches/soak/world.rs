@@ -25,9 +25,6 @@ const BREATH: Duration = Duration::from_millis(20);
 /// `delivery.timeout`, which counts in true time.
 const TIMEOUT_MS: u64 = 100;
 
-/// In truth, between two hours: the store moves its journal when nothing has been asked of it for a second.
-const IDLE: Duration = Duration::from_secs(3);
-
 /// What comes in a minute of a busy hour.
 const CALLS: usize = 7;
 const VOICEMAILS: usize = 3;
@@ -132,7 +129,6 @@ routes: {{notify: [mail, slack, crm]}}
     /// Days in which nothing happens; the PBX forgets.
     pub(crate) async fn quiet_days(&mut self, daemon: &mut Dialogue) -> Result<()> {
         self.pbx.change(|data| *data = Data::default());
-        tokio::time::sleep(IDLE).await;
         for _ in 0..QUIET_DAYS {
             for _ in 0..4 {
                 self.pass(daemon, Duration::from_secs(6 * 3600)).await?;

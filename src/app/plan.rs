@@ -154,9 +154,8 @@ pub fn build_channel(
     client: reqwest::Client,
 ) -> Result<Arc<dyn Channel>, StartError> {
     let built: Result<Arc<dyn Channel>, String> = match &channel.kind {
-        ChannelKind::Email(config) => {
-            email::Email::new(config, settings.concurrency, settings.timeout).map(|channel| Arc::new(channel) as _)
-        }
+        ChannelKind::Email(config) => email::Email::new(&settings.name, config, settings.concurrency, settings.timeout)
+            .map(|channel| Arc::new(channel) as _),
         ChannelKind::Slack(config) => {
             slack::Slack::new(config, client, settings.timeout).map(|channel| Arc::new(channel) as _)
         }

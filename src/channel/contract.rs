@@ -11,10 +11,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Channel, Parcel, email, slack, webhook};
+use super::{Channel, Earlier, Parcel, email, slack, webhook};
 use crate::clock::Clock;
 use crate::event::{DeliveryId, EventType};
-use crate::message::{ChannelType, Mail, Message};
+use crate::message::{Attachment, ChannelType, Mail, Message};
 use crate::outbox::{Failure, FailureKind, Outcome};
 use crate::private::Secret;
 use crate::sim::receiver::{HttpReceiver, Kind, Mode};
@@ -107,7 +107,7 @@ fn channel(channel: ChannelType, host: &str, port: u16, timeout: Duration) -> (B
             let config = smtp(host, port, email::Security::None);
             let plain = BASE64.encode(format!("\0santral\0{PASSWORD}"));
             let secrets = seen_as(&[PASSWORD, &BASE64.encode(PASSWORD), &plain]);
-            (Box::new(email::Email::new(&config, 1, timeout).unwrap()), secrets, format!("{config:?}"))
+            (Box::new(email::Email::new("mail", &config, 1, timeout).unwrap()), secrets, format!("{config:?}"))
         }
         ChannelType::Slack => {
             let config = slack::Config { webhook_url: Some(Secret::new(&url)), ..slack::Config::default() };
@@ -153,6 +153,7 @@ fn message(channel: ChannelType) -> Message {
             text: "0532 111 22 33".to_owned(),
             html: "<p>0532 111 22 33</p>".to_owned(),
             thread: "t1".to_owned(),
+            attachment: None,
         }),
         ChannelType::Slack => Message::Slack(Bytes::from_static(b"{\"text\":\"0532 111 22 33\"}").into()),
         ChannelType::Webhook => Message::Webhook(Bytes::from_static(b"{\"type\":\"call.missed\"}").into()),
@@ -558,7 +559,7 @@ async fn a_server_without_tls_gets_neither_password_nor_mail_when_tls_is_demande
     let address = far.address();
     for security in [email::Security::Starttls, email::Security::Tls] {
         let config = smtp(&address.ip().to_string(), address.port(), security);
-        let channel = email::Email::new(&config, 1, PATIENT.min(5 * TIMEOUT)).unwrap();
+        let channel = email::Email::new("mail", &config, 1, PATIENT.min(5 * TIMEOUT)).unwrap();
         let outcome = send(&channel).await;
         let kind = again(&outcome);
         assert!(matches!(kind, FailureKind::Tls | FailureKind::Timeout | FailureKind::Unreachable), "{outcome:?}");
@@ -576,26 +577,173 @@ async fn a_password_for_a_server_that_takes_none_needs_a_person() {
     assert_eq!(again(&outcome), FailureKind::Unauthorized);
 }
 
+/// A channel that writes to these, by a server of its own.
+fn office(server: &SmtpReceiver, to: &[&str]) -> email::Email {
+    let address = server.address();
+    let mut config = smtp(&address.ip().to_string(), address.port(), email::Security::None);
+    config.to = to.iter().map(|to| (*to).to_owned()).collect();
+    email::Email::new("mail", &config, 1, PATIENT).unwrap()
+}
+
+/// One attempt of the same delivery, with what was noted of it.
+async fn attempt(channel: &dyn Channel, message: &Message, memo: &mut Option<String>) -> Outcome {
+    let id = DeliveryId::derive("main", EventType::CallMissed, "c1", "any");
+    channel.send(Parcel { id, message, now: now(), earlier: None }, memo).await
+}
+
+fn addressed(server: &SmtpReceiver) -> Vec<Vec<String>> {
+    server.received().into_iter().map(|mail| mail.to).collect()
+}
+
 #[tokio::test]
 async fn one_dead_address_keeps_nobody_else_from_being_told() {
     let far = Far::of(ChannelType::Email);
-    let (address, Far::Smtp(server)) = (far.address(), &far) else { unreachable!() };
-    let recipients = ["a@example.com", "gone@example.com", "b@example.com"];
-    let mut config = smtp(&address.ip().to_string(), address.port(), email::Security::None);
-    config.to = recipients.map(str::to_owned).to_vec();
-    let channel = email::Email::new(&config, 1, PATIENT).unwrap();
+    let Far::Smtp(server) = &far else { unreachable!() };
+    let channel = office(server, &["a@example.com", "gone@example.com", "b@example.com"]);
+    let message = message(ChannelType::Email);
     let dead = Stage::RcptTo("gone@example.com".to_owned());
     server.fault(dead, SmtpFault::Reply(550, "5.1.1 no such user".to_owned()), usize::MAX);
-    assert_eq!(send(&channel).await, Outcome::Delivered);
-    let to: Vec<String> = server.received().into_iter().flat_map(|mail| mail.to).collect();
-    assert_eq!(to, ["a@example.com", "b@example.com"]);
+    let mut memo = None;
+    assert_eq!(attempt(&channel, &message, &mut memo).await, Outcome::Delivered);
+    assert_eq!(addressed(server), [["a@example.com", "b@example.com"]], "in one dialogue");
+    let note = memo.unwrap();
+    assert!(note.contains("g***@example.com: permanent error (550): 5.1.1 no such user"), "{note}");
     server.fault(Stage::Rcpt, SmtpFault::Reply(550, "5.1.1 no such user".to_owned()), usize::MAX);
     assert!(matches!(send(&channel).await, Outcome::Permanent(_)), "nobody is left");
     server.clear_faults();
-    let later = Stage::RcptTo("b@example.com".to_owned());
-    server.fault(later, SmtpFault::Reply(450, "4.2.1 later".to_owned()), 1);
-    assert_eq!(again(&send(&channel).await), FailureKind::Receiver);
-    assert_eq!(server.received().len(), 2, "nobody was sent it before all were accepted");
+    assert_eq!(send(&channel).await, Outcome::Delivered);
+    assert_eq!(server.connections(), 1, "a refusal is no reason to hang up");
+}
+
+#[tokio::test]
+async fn a_recipient_who_must_wait_is_tried_again_alone_and_nobody_gets_it_twice() {
+    let far = Far::of(ChannelType::Email);
+    let Far::Smtp(server) = &far else { unreachable!() };
+    let channel = office(server, &["a@example.com", "full@example.com", "gone@example.com", "b@example.com"]);
+    let message = message(ChannelType::Email);
+    let reply = |code, text: &str| SmtpFault::Reply(code, text.to_owned());
+    server.fault(Stage::RcptTo("gone@example.com".to_owned()), reply(550, "5.1.1 no such user"), 1);
+    server.fault(Stage::RcptTo("full@example.com".to_owned()), reply(450, "4.2.1 later"), 2);
+    let mut memo = None;
+    for _ in 0..2 {
+        let outcome = attempt(&channel, &message, &mut memo).await;
+        let text = &failure(&outcome).text;
+        assert!(text.starts_with("1 of 4 recipients cannot be told yet, among them f***@example.com: "), "{text}");
+        assert!(text.contains("450") && !failure(&outcome).kind.is_trouble(), "the server works: {outcome:?}");
+    }
+    assert_eq!(addressed(server), [["a@example.com", "b@example.com"]]);
+    // Nothing of the third dialogue reaches anybody, and what is known of the others stays known.
+    server.fault(Stage::Mail, reply(451, "4.3.0 not now"), 1);
+    let outcome = attempt(&channel, &message, &mut memo).await;
+    assert!(failure(&outcome).text.starts_with("not yet with 2 of 4 recipients: "), "{outcome:?}");
+    // Somebody joins meanwhile.
+    let channel = office(server, &["new@example.com", "gone@example.com", "full@example.com", "a@example.com"]);
+    assert_eq!(attempt(&channel, &message, &mut memo).await, Outcome::Delivered);
+    assert_eq!(addressed(server)[1..], [["new@example.com", "full@example.com"]]);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_few_recipients_at_once_is_sent_to_in_turns() {
+    let far = Far::of(ChannelType::Email);
+    let Far::Smtp(server) = &far else { unreachable!() };
+    // The simulated server takes 100, as RFC 5321 section 4.5.3.1.8 wants it at least.
+    let to: Vec<String> = (0..230).map(|n| format!("a{n}@example.com")).collect();
+    let channel = office(server, &to.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(send(&channel).await, Outcome::Delivered);
+    assert_eq!(addressed(server).iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 30]);
+    assert_eq!(addressed(server).concat(), to);
+}
+
+#[tokio::test]
+async fn a_mail_that_is_too_big_for_its_server_goes_out_without_the_recording() {
+    let options = SmtpOptions { max_size: 200_000, ..SmtpOptions::default() };
+    let server = SmtpReceiver::start(clock(), options).unwrap();
+    let address = server.address();
+    let mut config = smtp(&address.ip().to_string(), address.port(), email::Security::None);
+    (config.smtp.username, config.smtp.password) = (None, None);
+    let channel = email::Email::new("mail", &config, 1, PATIENT).unwrap();
+    let Message::Email(plain) = message(ChannelType::Email) else { unreachable!() };
+    for (length, arrives_with_it) in [(100_000, true), (200_000, false)] {
+        let attachment = Attachment {
+            name: "mesaj.wav".to_owned(),
+            content_type: "audio/wav".to_owned(),
+            bytes: vec![7; length].into(),
+            instead: Mail { subject: "Yalnızca bağlantı".to_owned(), ..plain.clone() },
+        };
+        let mail = Message::Email(Mail { attachment: Some(Box::new(attachment)), ..plain.clone() });
+        assert_eq!(attempt(&channel, &mail, &mut None).await, Outcome::Delivered);
+        let mail = server.received().pop().unwrap();
+        assert_eq!(String::from_utf8_lossy(&mail.data).contains("multipart/mixed"), arrives_with_it, "{length}");
+    }
+    assert_eq!(server.received().len(), 2);
+}
+
+#[tokio::test]
+async fn an_address_beyond_ascii_is_written_to_by_servers_that_know_such_addresses_only() {
+    for utf8 in [true, false] {
+        let server = SmtpReceiver::start(clock(), SmtpOptions { utf8, eight_bit: utf8, ..SmtpOptions::default() });
+        let server = server.unwrap();
+        let make = |from: &str, to: &str| {
+            let address = server.address();
+            let mut config = smtp(&address.ip().to_string(), address.port(), email::Security::None);
+            (config.smtp.username, config.smtp.password) = (None, None);
+            (config.from, config.to) = (from.to_owned(), vec![to.to_owned()]);
+            email::Email::new("mail", &config, 1, PATIENT).unwrap()
+        };
+        // Names are encoded, and domains have an ASCII form.
+        let channel = make("Çağrı <santral@example.com>", "Işık <ofis@örnek.com.tr>");
+        assert_eq!(send(&channel).await, Outcome::Delivered);
+        assert_eq!(channel.check().await, Ok(None));
+        assert_eq!(addressed(&server), [["ofis@xn--rnek-4qa.com.tr"]]);
+        assert!(server.received()[0].data.is_ascii());
+        for channel in [make("santral@example.com", "ışık@example.com"), make("çağrı@example.com", "ofis@example.com")]
+        {
+            if utf8 {
+                assert_eq!(send(&channel).await, Outcome::Delivered);
+                assert_eq!(channel.check().await, Ok(None));
+            } else {
+                let outcome = send(&channel).await;
+                let Outcome::Permanent(failure) = &outcome else { panic!("{outcome:?}") };
+                assert!(failure.text.contains("SMTPUTF8"), "{failure:?}");
+                assert!(channel.check().await.is_err_and(|failure| failure.text.contains("SMTPUTF8")));
+            }
+        }
+        assert_eq!(server.received().len(), if utf8 { 3 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn a_mail_says_to_whom_it_answers_and_hides_who_is_not_to_be_seen() {
+    let far = Far::of(ChannelType::Email);
+    let (address, Far::Smtp(server)) = (far.address(), &far) else { unreachable!() };
+    let mut config = smtp(&address.ip().to_string(), address.port(), email::Security::None);
+    config.cc = vec!["Ofis <ofis@example.com>".to_owned(), "cc@example.com".to_owned()];
+    config.bcc = vec!["secret@example.com".to_owned()];
+    let channel = email::Email::new("office-mail", &config, 1, PATIENT).unwrap();
+    let (id, first) = (
+        DeliveryId::derive("main", EventType::VoicemailNew, "c1", "any"),
+        DeliveryId::derive("main", EventType::CallMissed, "c1", "any"),
+    );
+    let message = message(ChannelType::Email);
+    let after = |shared| Some(Earlier { id: first, memo: None, shared });
+    for earlier in [None, after(false), after(true)] {
+        let parcel = Parcel { id, message: &message, now: now(), earlier };
+        assert_eq!(channel.send(parcel, &mut None).await, Outcome::Delivered);
+    }
+    let mails = server.received();
+    assert_eq!(mails[0].to, ["ofis@example.com", "cc@example.com", "secret@example.com"], "each of them once");
+    assert!(!String::from_utf8_lossy(&mails[0].data).contains("secret@example.com"));
+    let header = |index: usize, name: &str| mails[index].header(name).unwrap();
+    assert_eq!(header(0, "Message-ID"), header(1, "Message-ID"));
+    assert_eq!(header(0, "Date"), "Sun, 22 Nov 2026 05:00:00 +0000");
+    assert_eq!(header(0, "List-Id"), "ringback <office-mail.ringback.example.com>");
+    assert_eq!(header(0, "Auto-Submitted"), "auto-generated");
+    assert!(mails[0].header("Precedence").is_none());
+    let root = "<t1@example.com>";
+    assert_eq!((header(0, "In-Reply-To"), header(0, "References")), (root.to_owned(), root.to_owned()));
+    assert_eq!((header(2, "In-Reply-To"), header(2, "References")), (root.to_owned(), root.to_owned()), "of a digest");
+    let earlier = format!("<{first}@example.com>");
+    assert_eq!((header(1, "In-Reply-To"), header(1, "References")), (earlier.clone(), format!("{root} {earlier}")));
 }
 
 #[tokio::test]
@@ -603,7 +751,7 @@ async fn a_dialogue_that_was_given_up_leaves_no_connection_on_which_the_next_mai
     let far = Far::of(ChannelType::Email);
     let (address, Far::Smtp(server)) = (far.address(), &far) else { unreachable!() };
     let config = smtp(&address.ip().to_string(), address.port(), email::Security::None);
-    let channel = email::Email::new(&config, 1, TIMEOUT).unwrap();
+    let channel = email::Email::new("mail", &config, 1, TIMEOUT).unwrap();
     for stage in [Stage::Mail, Stage::Rcpt, Stage::Data] {
         let (before, mails) = (server.connections(), server.received().len());
         server.fault(stage.clone(), SmtpFault::Slow(TIMEOUT * 3 / 2), 1);
@@ -621,7 +769,7 @@ async fn the_answers_to_a_mail_that_was_broken_off_are_not_taken_for_those_of_th
     let far = Far::of(ChannelType::Email);
     let (address, Far::Smtp(server)) = (far.address(), &far) else { unreachable!() };
     let config = smtp(&address.ip().to_string(), address.port(), email::Security::None);
-    let channel = email::Email::new(&config, 4, 5 * TIMEOUT).unwrap();
+    let channel = email::Email::new("mail", &config, 4, 5 * TIMEOUT).unwrap();
     // The server's yes comes when nobody waits for it any more, and belongs to the first mail.
     server.fault(Stage::Accepted, SmtpFault::Slow(7 * TIMEOUT), 1);
     assert_eq!(again(&send(&channel).await), FailureKind::Timeout);

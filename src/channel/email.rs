@@ -7,22 +7,29 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
-use lettre::address::Envelope;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::Address;
+use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::smtp::Server;
+use self::letter::Addresses;
+pub use self::letter::Letter;
+use self::recipients::Recipients;
+use super::smtp::{Server, Trouble};
 use super::{Channel, Parcel, wrong_form};
-use crate::event::DeliveryId;
 use crate::message::{ChannelType, Mail, Message};
 use crate::outbox::{Failure, FailureKind, Outcome};
 use crate::private::{Mask, Secret};
 use crate::tls;
 use crate::units::{OneOrManySchema, one_or_many};
+
+mod letter;
+mod recipients;
+
+/// What an attachment may take a second at least, on top of the timeout: the uplink of an office.
+const SLOWEST: usize = 128 << 10;
 
 /// The keys of a channel of type `email`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -94,22 +101,32 @@ pub enum Security {
 /// Sends through one SMTP server.
 pub struct Email {
     server: Server,
-    from: Mailbox,
-    to: Vec<Mailbox>,
-    cc: Vec<Mailbox>,
-    bcc: Vec<Mailbox>,
-    reply_to: Option<Mailbox>,
+    addresses: Addresses,
+    /// Everybody, once.
+    recipients: Vec<Address>,
     mask: Mask,
     timeout: Duration,
 }
 
+/// How a dialogue has ended.
+enum Ended {
+    With(Outcome),
+    /// The server takes no mail of this size.
+    TooBig(Failure),
+}
+
+/// How much longer than the channel's timeout an attempt may take that sends an attachment of so many bytes.
+pub fn upload_time(bytes: usize) -> Duration {
+    Duration::from_secs((bytes / SLOWEST) as u64)
+}
+
 impl Email {
-    /// Makes the channel of a configuration; connects at the first mail. Connections are kept and reused, `connections`
-    /// at most.
+    /// Makes the channel `name` of a configuration; connects at the first mail. Connections are kept and reused,
+    /// `connections` at most.
     ///
     /// # Errors
     /// A sentence that names the key that cannot be used.
-    pub fn new(config: &Config, connections: usize, timeout: Duration) -> Result<Self, String> {
+    pub fn new(name: &str, config: &Config, connections: usize, timeout: Duration) -> Result<Self, String> {
         let smtp = &config.smtp;
         let tls = || {
             TlsParameters::new(smtp.host.clone())
@@ -123,62 +140,51 @@ impl Email {
         let credentials = smtp.username.as_ref().zip(smtp.password.as_ref());
         let credentials =
             credentials.map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned()));
-        Ok(Self {
-            server: Server::new((smtp.host.clone(), smtp.port()), tls, credentials, timeout, connections),
-            from: mailbox("from", &config.from)?,
+        let from = mailbox("from", &config.from)?;
+        let addresses = Addresses {
+            list_id: letter::list_id(name, &from.email),
+            from,
             to: mailboxes("to", &config.to)?,
             cc: mailboxes("cc", &config.cc)?,
             bcc: mailboxes("bcc", &config.bcc)?,
             reply_to: config.reply_to.as_deref().map(|text| mailbox("reply_to", text)).transpose()?,
+        };
+        let mut recipients: Vec<Address> = Vec::new();
+        for mailbox in addresses.to.iter().chain(&addresses.cc).chain(&addresses.bcc) {
+            if !recipients.contains(&mailbox.email) {
+                recipients.push(mailbox.email.clone());
+            }
+        }
+        Ok(Self {
+            server: Server::new((smtp.host.clone(), smtp.port()), tls, credentials, timeout, connections),
+            addresses,
+            recipients,
             mask: mask(smtp),
             timeout,
         })
     }
 
-    /// The mail as it goes out, with its headers.
-    ///
-    /// The Message-ID is that of the delivery, so a mail that was sent twice is one mail to its receiver. `References`
-    /// names an id that no mail has: the common root of a caller's mails of one day (RFC 5322 section 3.6.4).
+    /// A mail as it goes out, with its headers.
     ///
     /// # Errors
-    /// When lettre cannot make it.
-    pub fn message(&self, id: DeliveryId, mail: &Mail, now: Timestamp) -> Result<lettre::Message, String> {
-        let domain = self.from.email.domain();
-        let root = format!("<{}@{domain}>", mail.thread);
-        let mut builder = lettre::Message::builder()
-            .message_id(Some(format!("<{id}@{domain}>")))
-            .date(now.into())
-            .from(self.from.clone())
-            .subject(mail.subject.clone())
-            .in_reply_to(root.clone())
-            .references(root)
-            // RFC 3834 section 5: no vacation notices in return.
-            .raw_header(HeaderValue::new(
-                HeaderName::new_from_ascii_str("Auto-Submitted"),
-                "auto-generated".to_owned(),
-            ));
-        for to in &self.to {
-            builder = builder.to(to.clone());
-        }
-        for cc in &self.cc {
-            builder = builder.cc(cc.clone());
-        }
-        for bcc in &self.bcc {
-            builder = builder.bcc(bcc.clone());
-        }
-        if let Some(reply_to) = &self.reply_to {
-            builder = builder.reply_to(reply_to.clone());
-        }
-        let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(mail.text.clone());
-        let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(mail.html.clone());
-        builder
-            .multipart(MultiPart::alternative().singlepart(text).singlepart(html))
+    /// When it cannot be made; a bug.
+    pub fn letter(&self, parcel: Parcel<'_>, mail: &Mail) -> Result<Letter, String> {
+        Letter::write(&self.addresses, parcel.id, mail, parcel.earlier, parcel.now)
             .map_err(|error| format!("the mail cannot be made: {error}"))
     }
 }
 
+/// A domain goes by its ASCII name (RFC 5891), which every server knows.
 fn mailbox(key: &str, text: &str) -> Result<Mailbox, String> {
-    text.parse().map_err(|error| format!("`{key}`: `{text}` is not an address: {error}"))
+    let wrong = |error: &dyn std::fmt::Display| format!("`{key}`: `{text}` is not an address: {error}");
+    let mailbox: Mailbox = text.parse().map_err(|error| wrong(&error))?;
+    let Mailbox { name, email } = mailbox;
+    if email.domain().is_ascii() {
+        return Ok(Mailbox { name, email });
+    }
+    let domain = url::Host::parse(email.domain()).map_err(|error| wrong(&error))?;
+    let email = Address::new(email.user(), domain.to_string()).map_err(|error| wrong(&error))?;
+    Ok(Mailbox { name, email })
 }
 
 fn mailboxes(key: &str, texts: &[String]) -> Result<Vec<Mailbox>, String> {
@@ -191,75 +197,160 @@ impl Channel for Email {
         ChannelType::Email
     }
 
-    async fn send(&self, parcel: Parcel<'_>, _memo: &mut Option<String>) -> Outcome {
+    async fn send(&self, parcel: Parcel<'_>, memo: &mut Option<String>) -> Outcome {
         let Message::Email(mail) = parcel.message else { return wrong_form(ChannelType::Email) };
-        let message = match self.message(parcel.id, mail, parcel.now) {
-            Ok(message) => message,
-            Err(text) => return Outcome::Permanent(Failure::new(FailureKind::Internal, text)),
+        let mut done = Recipients::read(parcel.id, memo.as_deref());
+        let outcome = match (self.attempt(parcel, mail, &mut done).await, &mail.attachment) {
+            (Ended::With(outcome), _) => outcome,
+            (Ended::TooBig(failure), Some(attachment)) => {
+                tracing::warn!(
+                    delivery = %parcel.id, bytes = attachment.bytes.len(), why = failure.text,
+                    "the mail server takes no mail of this size: it is sent without the recording"
+                );
+                match self.attempt(parcel, &attachment.instead, &mut done).await {
+                    Ended::With(outcome) => outcome,
+                    Ended::TooBig(failure) => Outcome::Permanent(failure),
+                }
+            }
+            (Ended::TooBig(failure), None) => Outcome::Permanent(failure),
         };
-        // lettre's own timeout is one for each command; this one is over the whole dialogue.
-        tokio::time::timeout(self.timeout, self.dialogue(&message, parcel.now))
-            .await
-            .unwrap_or_else(|_| Outcome::RetryAfter { failure: self.too_late(), wait: None })
+        *memo = done.note(&outcome);
+        outcome
     }
 
     async fn check(&self) -> Result<Option<String>, Failure> {
         match tokio::time::timeout(self.timeout, self.server.login()).await {
-            Ok(Ok(())) => Ok(None),
+            Ok(Ok(false)) if !self.is_ascii() => Err(no_utf8()),
+            Ok(Ok(_)) => Ok(None),
             Ok(Err(error)) => Err(failure(&error, &self.mask)),
-            Err(_) => Err(self.too_late()),
+            Err(_) => Err(too_late(self.timeout)),
         }
     }
 }
 
 impl Email {
-    fn too_late(&self) -> Failure {
-        let text = format!("no complete SMTP dialogue within {}", crate::units::format_duration(self.timeout));
-        Failure::new(FailureKind::Timeout, text)
+    /// Whether no server needs SMTPUTF8 to take its mails.
+    fn is_ascii(&self) -> bool {
+        let Addresses { from, reply_to, .. } = &self.addresses;
+        let others = reply_to.iter().chain([from]).map(|mailbox| &mailbox.email);
+        self.recipients.iter().chain(others).all(|address| AsRef::<str>::as_ref(address).is_ascii())
     }
 
-    /// One dialogue for all recipients. lettre ends it at the first one that the server refuses, before anybody was sent
-    /// anything: then each gets a dialogue of their own, so that a dead address keeps nobody else from being told.
-    async fn dialogue(&self, message: &lettre::Message, now: Timestamp) -> Outcome {
-        let (envelope, mail) = (message.envelope(), message.formatted());
-        let outcome = self.deliver(envelope, &mail, now).await;
-        if !matches!(&outcome, Outcome::Permanent(_)) || envelope.to().len() < 2 {
-            return outcome;
-        }
-        let mut refused = 0;
-        let mut worst = None;
-        for to in envelope.to() {
-            let one = match Envelope::new(envelope.from().cloned(), vec![to.clone()]) {
-                Ok(one) => one,
-                Err(error) => return Outcome::Permanent(Failure::new(FailureKind::Internal, error.to_string())),
+    async fn attempt(&self, parcel: Parcel<'_>, mail: &Mail, done: &mut Recipients) -> Ended {
+        let letter = match self.letter(parcel, mail) {
+            Ok(letter) => letter,
+            Err(text) => return Ended::With(Outcome::Permanent(Failure::new(FailureKind::Internal, text))),
+        };
+        let attached = mail.attachment.as_ref().map_or(0, |attachment| attachment.bytes.len());
+        let limit = self.timeout + upload_time(attached);
+        // lettre's own timeout is one for each command; this one is over the whole dialogue.
+        tokio::time::timeout(limit, self.dialogue(&letter, done, parcel.now))
+            .await
+            .unwrap_or_else(|_| Ended::With(Outcome::RetryAfter { failure: too_late(limit), wait: None }))
+    }
+
+    /// Sends to all who are not done with yet. A recipient whom the server refuses keeps nobody else from being told.
+    async fn dialogue(&self, letter: &Letter, done: &mut Recipients, now: Timestamp) -> Ended {
+        let all = &self.recipients;
+        let mut open = done.open(all);
+        let mut refused = None;
+        while !open.is_empty() {
+            let answers = match self.server.send(letter, &open, now).await {
+                Ok(answers) => answers,
+                Err(trouble) => return self.trouble(&trouble, done),
             };
-            match self.deliver(&one, &mail, now).await {
-                Outcome::Delivered => {}
-                Outcome::Permanent(failure) => {
-                    refused += 1;
+            let progress = answers.iter().any(Option::is_none);
+            let mut again = None;
+            let mut rest = Vec::new();
+            for (address, answer) in open.into_iter().zip(answers) {
+                let Some(error) = answer else {
+                    done.took(address);
+                    continue;
+                };
+                let failure = failure(&error, &self.mask);
+                if failure.kind == FailureKind::Rejected {
                     tracing::error!(
-                        kind = failure.kind.as_str(),
+                        recipient = recipients::masked(address),
                         why = failure.text,
-                        "a recipient of a mail is refused"
+                        "the mail server refuses a recipient for good: the others are told, this one is not; hint: mend \
+                         the channel's `to`, `cc` or `bcc`; `ringback deliveries show` keeps whom a mail did not reach"
                     );
+                    done.refuse(address, &failure.text);
+                    refused.get_or_insert(failure);
+                } else {
+                    // RFC 5321 section 4.5.3.1.10: too many at once are sent to in several turns.
+                    let one_too_many = error.status().is_some_and(|code| u16::from(code) == 452);
+                    rest.push((address, one_too_many));
+                    again.get_or_insert((recipients::masked(address), failure));
                 }
-                again @ Outcome::RetryAfter { .. } => worst = Some(again),
             }
+            let Some((whose, failure)) = again else { break };
+            if !(progress && rest.iter().any(|(_, one_too_many)| *one_too_many)) {
+                return Ended::With(later(&whose, failure, rest.len(), all.len(), done.holders(all)));
+            }
+            open = rest.into_iter().map(|(address, _)| address).collect();
         }
-        match worst {
-            // Who has it already gets it once more, under the same Message-ID.
-            Some(again) => again,
-            None if refused < envelope.to().len() => Outcome::Delivered,
-            None => outcome,
-        }
+        Ended::With(match (done.holders(all), refused) {
+            (0, Some(failure)) => Outcome::Permanent(failure),
+            // Refused at an earlier attempt, all of them.
+            (0, None) => {
+                let words = done.words().first().map_or("the mail server has refused every recipient", String::as_str);
+                Outcome::Permanent(Failure::new(FailureKind::Rejected, words))
+            }
+            _ => Outcome::Delivered,
+        })
     }
 
-    async fn deliver(&self, envelope: &Envelope, mail: &[u8], now: Timestamp) -> Outcome {
-        match self.server.send(envelope, mail, now).await {
-            Ok(()) => Outcome::Delivered,
-            Err(error) => classify(&error, &self.mask),
+    /// What has kept the mail from all who were tried.
+    fn trouble(&self, trouble: &Trouble, done: &Recipients) -> Ended {
+        let Trouble::Server(error) = trouble else { return Ended::With(Outcome::Permanent(no_utf8())) };
+        let mut failure = failure(error, &self.mask);
+        let holders = done.holders(&self.recipients);
+        if holders > 0 {
+            let missing = self.recipients.len() - holders;
+            failure = Failure::new(
+                failure.kind,
+                format!("not yet with {missing} of {} recipients: {}", self.recipients.len(), failure.text),
+            );
+        }
+        match failure.kind {
+            FailureKind::Rejected if is_too_big(error) => Ended::TooBig(failure),
+            // 5yz is for good, but for a refused login, which a person must mend; everything else comes again, a lost
+            // connection like a 451 (RFC 5321 section 3.8).
+            FailureKind::Rejected => Ended::With(Outcome::Permanent(failure)),
+            _ => Ended::With(Outcome::RetryAfter { failure, wait: None }),
         }
     }
+}
+
+/// Some are to be tried again. When others were accepted, it is not the server that is in trouble, and the other mails
+/// of the lane need not wait for it.
+fn later(whose: &str, failure: Failure, waiting: usize, all: usize, holders: usize) -> Outcome {
+    let kind = if holders > 0 && failure.kind == FailureKind::Receiver { FailureKind::Rejected } else { failure.kind };
+    let text = if all == 1 {
+        failure.text
+    } else {
+        format!("{waiting} of {all} recipients cannot be told yet, among them {whose}: {}", failure.text)
+    };
+    Outcome::RetryAfter { failure: Failure::new(kind, text), wait: None }
+}
+
+fn too_late(limit: Duration) -> Failure {
+    let text = format!("no complete SMTP dialogue within {}", crate::units::format_duration(limit));
+    Failure::new(FailureKind::Timeout, text)
+}
+
+fn no_utf8() -> Failure {
+    let text = "an address of this channel has letters beyond ASCII before its `@`, and the mail server does not offer \
+                SMTPUTF8; hint: give an address without them, or another server";
+    Failure::new(FailureKind::Rejected, text)
+}
+
+/// RFC 1870 section 6.1, and the enhanced codes of RFC 3463 for it.
+fn is_too_big(error: &lettre::transport::smtp::Error) -> bool {
+    let text = error.to_string();
+    error.status().is_some_and(|code| matches!(u16::from(code), 523 | 552))
+        || ["5.3.4", "5.2.3"].iter().any(|code| text.contains(code))
 }
 
 /// The password as it is, and as AUTH PLAIN and LOGIN write it (RFC 4616).
@@ -268,16 +359,6 @@ fn mask(smtp: &Smtp) -> Mask {
     let user = smtp.username.as_deref().unwrap_or_default();
     let plain = BASE64.encode(format!("\0{user}\0{}", password.expose()));
     Mask::of([password.expose(), &BASE64.encode(password.expose()), &plain])
-}
-
-/// 5yz is for good, but for a refused login, which a person must mend; everything else comes again, a lost connection
-/// like a 451 (RFC 5321 section 3.8).
-fn classify(error: &lettre::transport::smtp::Error, mask: &Mask) -> Outcome {
-    let failure = failure(error, mask);
-    match failure.kind {
-        FailureKind::Rejected => Outcome::Permanent(failure),
-        _ => Outcome::RetryAfter { failure, wait: None },
-    }
 }
 
 fn failure(error: &lettre::transport::smtp::Error, mask: &Mask) -> Failure {

@@ -37,14 +37,16 @@ pub struct Earlier<'a> {
     pub shared: bool,
 }
 
-/// A way out. One call is one attempt, and ends within the channel's timeout.
+/// A way out. One call is one attempt, and ends within the channel's timeout; with an attachment later, by
+/// [`email::upload_time`] and, when it is too big for its server, once more the timeout.
 #[async_trait]
 pub trait Channel: Send + Sync {
     /// Which type it is.
     fn channel_type(&self) -> ChannelType;
 
     /// Tries once. `memo` is the channel's own note of this delivery: what it left there at an earlier attempt, and what
-    /// it leaves for the next one, or for a message that follows this one. At most [`Delivery::MAX_MEMO`] bytes.
+    /// it leaves for the next one, or for a message that follows this one. At most [`Delivery::MAX_MEMO`] bytes;
+    /// lines after the first are shown to the operator.
     ///
     /// [`Delivery::MAX_MEMO`]: crate::outbox::Delivery::MAX_MEMO
     async fn send(&self, parcel: Parcel<'_>, memo: &mut Option<String>) -> Outcome;

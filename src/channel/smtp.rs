@@ -8,11 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lettre::address::Envelope;
+use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Tls};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+
+use super::email::Letter;
 
 /// Servers end a dialogue that says nothing after some minutes (RFC 5321 section 4.5.3.2.7), routers sooner.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
@@ -45,29 +48,46 @@ impl Server {
         Self { address, tls, credentials, timeout, keep, idle: Mutex::default() }
     }
 
-    /// Sends one mail, by a connection that is there or by a new one.
+    /// Sends one mail in one transaction, by a connection that is there or by a new one. What the server says to each
+    /// recipient comes back in their order; who got no refusal has it.
+    ///
+    /// # Errors
+    /// What has kept it from everybody.
+    pub(super) async fn send(
+        &self,
+        letter: &Letter,
+        to: &[&Address],
+        now: Timestamp,
+    ) -> Result<Vec<Option<Error>>, Trouble> {
+        let mut connection = self.connection(now).await?;
+        let answer = transaction(&mut connection, letter, to).await;
+        let keeps_order = match &answer {
+            Ok(answers) => answers.iter().any(Option::is_none) || connection.command(Rset).await.is_ok(),
+            // The server has spoken, and waits for what comes next; 421 is its farewell.
+            Err(Trouble::Server(error)) if speaks_on(error) => connection.command(Rset).await.is_ok(),
+            Err(Trouble::NeedsUtf8) => true,
+            Err(Trouble::Server(_)) => false,
+        };
+        if keeps_order {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < self.keep {
+                idle.push(Idle { connection, since: now });
+            }
+        }
+        answer
+    }
+
+    /// All that comes before a mail: greeting, EHLO, STARTTLS, AUTH; then QUIT. Returns whether the server offers
+    /// SMTPUTF8.
     ///
     /// # Errors
     /// What the server or the way to it has answered.
-    pub(super) async fn send(&self, envelope: &Envelope, mail: &[u8], now: Timestamp) -> Result<(), Error> {
-        let mut connection = self.connection(now).await?;
-        connection.send(envelope, mail).await?;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.keep {
-            idle.push(Idle { connection, since: now });
-        }
-        Ok(())
-    }
-
-    /// All that comes before a mail: greeting, EHLO, STARTTLS, AUTH; then QUIT.
-    ///
-    /// # Errors
-    /// As [`Server::send`].
-    pub(super) async fn login(&self) -> Result<(), Error> {
+    pub(super) async fn login(&self) -> Result<bool, Error> {
         let mut connection = self.connect().await?;
+        let utf8 = connection.server_info().supports_feature(Extension::SmtpUtfEight);
         // All was well; a server that fails at the farewell takes mails all the same.
         let _ = connection.quit().await;
-        Ok(())
+        Ok(utf8)
     }
 
     async fn connection(&self, now: Timestamp) -> Result<AsyncSmtpConnection, Error> {
@@ -105,4 +125,58 @@ impl Server {
         }
         Ok(connection)
     }
+}
+
+/// Why nobody gets a mail.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// What the server or the way to it has answered.
+    Server(Error),
+    /// An address needs SMTPUTF8 (RFC 6531), which the server does not offer.
+    NeedsUtf8,
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+/// MAIL, RCPT for each, and DATA when somebody was accepted (RFC 5321 section 3.3).
+async fn transaction(
+    connection: &mut AsyncSmtpConnection,
+    letter: &Letter,
+    to: &[&Address],
+) -> Result<Vec<Option<Error>>, Trouble> {
+    let is_ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+    let mut parameters = Vec::new();
+    if !letter.is_ascii() || !is_ascii(letter.from()) || !to.iter().all(|address| is_ascii(address)) {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(Trouble::NeedsUtf8);
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    // A server with SMTPUTF8 has 8BITMIME (RFC 6531 section 3.1).
+    if !letter.is_ascii() {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    connection.command(Mail::new(Some(letter.from().clone()), parameters)).await?;
+    let mut answers = Vec::with_capacity(to.len());
+    for address in to {
+        match connection.command(Rcpt::new((*address).clone(), Vec::new())).await {
+            Ok(_) => answers.push(None),
+            Err(error) if speaks_on(&error) => answers.push(Some(error)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if answers.iter().any(Option::is_none) {
+        connection.command(Data).await?;
+        connection.message_iter(letter.chunks()).await?;
+    }
+    Ok(answers)
+}
+
+/// Whether it is an answer after which the dialogue goes on: 421 ends it, and 530 is for everybody.
+fn speaks_on(error: &Error) -> bool {
+    error.status().is_some_and(|code| !matches!(u16::from(code), 421 | 530))
 }

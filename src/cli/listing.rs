@@ -143,6 +143,7 @@ pub(super) fn delivery_details(shown: &Shown, zone: &Zone) -> String {
     lines.extend(delivery.due_at.map(|at| ("next try", zone.show(at))));
     lines.extend(delivery.at.map(|at| (delivery.state.as_str(), zone.show(at))));
     lines.extend(delivery.reason.as_ref().map(|reason| ("reason", format!("{} ({})", reason.text, reason.kind))));
+    lines.extend(delivery.note.iter().flat_map(|note| note.lines()).map(|line| ("not told", line.to_owned())));
     lines.push(("event", format!("{} {}", delivery.event, delivery.event_id)));
     if let Some(event) = about {
         let what = match event.kind {

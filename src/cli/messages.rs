@@ -15,9 +15,12 @@ use crate::http;
 use crate::message::{Message, SlackMessage, WebhookMessage};
 use crate::outbox::Outcome;
 use crate::private::Secret;
-use crate::render::{Digest, Facts, InDigest, Recording, Rendered, samples};
+use crate::render::{Digest, Facts, File, InDigest, Recording, Rendered, samples};
 
 use super::{Failure, say};
+
+/// A recording of no length.
+const SILENCE: &[u8] = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\0\0\0";
 
 /// What can be shown: besides events, whatever else a channel is sent.
 #[derive(Debug, Clone)]
@@ -61,7 +64,13 @@ pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<()
                 recording: recording(channel, &event, now),
                 test: false,
             };
-            (renderer.render(look, &facts), delivery_id(&event, *event_type, channel))
+            let mut rendered = renderer.render(look, &facts);
+            if channel.common.recording == RecordingMode::Attach && event.recording {
+                let (content_type, bytes) = ("audio/wav".to_owned(), bytes::Bytes::from_static(SILENCE));
+                rendered =
+                    renderer.attach(rendered, look, &facts, File { stem: None, extension: "wav", content_type, bytes });
+            }
+            (rendered, delivery_id(&event, *event_type, channel))
         }
         Sample::Digest => {
             let events = EventType::ALL.map(|event_type| (sample(config, event_type, now), event_type));
@@ -86,7 +95,7 @@ pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<()
 /// As the channel wants it.
 fn recording(channel: &Channel, event: &Event, now: Timestamp) -> Recording {
     match channel.common.recording {
-        RecordingMode::Link if event.recording => Recording::Link {
+        RecordingMode::Link | RecordingMode::Attach if event.recording => Recording::Link {
             url: Secret::new("https://api.bulutsantralim.com/recording/R00000000-0000-4000-8000-000000000000"),
             expires_at: ahead(now, std::time::Duration::from_secs(3600)),
         },
@@ -104,9 +113,10 @@ fn print(
     match message {
         Message::Email(mail) => {
             let ChannelKind::Email(keys) = &channel.kind else { return Err(mismatch(channel)) };
-            let built = email::Email::new(keys, 1, settings.timeout).map_err(Failure::Usage)?;
-            let message = built.message(id, mail, now).map_err(Failure::Run)?;
-            say(&String::from_utf8_lossy(&message.formatted()));
+            let built = email::Email::new(&settings.name, keys, 1, settings.timeout).map_err(Failure::Usage)?;
+            let letter = built.letter(Parcel { id, message, now, earlier: None }, mail).map_err(Failure::Run)?;
+            let bytes: Vec<u8> = letter.chunks().flat_map(std::borrow::Cow::into_owned).collect();
+            say(&String::from_utf8_lossy(&bytes));
         }
         // In a shape that somebody else has chosen, every byte may matter.
         Message::Webhook(message) if settings.look.body.is_some() => say(&String::from_utf8_lossy(&message.body)),

@@ -93,14 +93,15 @@ pub(super) fn tree(file: &str, text: &str, findings: &mut Findings<'_>) -> Resul
         // Only one of the two parsers understands it: better not to guess what is meant.
         (Ok(_), Err((place, message))) => Err(syntax::problem(file, text, *place, message)),
         (Err(error), scanned) => {
-            let at = error.location().map(|at| Place { line: at.line(), column: at.column() });
+            let at = error.location();
             match (at, scanned) {
                 // What the YAML parser proper has no place for, such as a second document that is none.
                 (None, Err((place, message))) => Err(syntax::problem(file, text, *place, message)),
                 (at, _) => {
-                    let place = at.unwrap_or_default();
+                    let (line, column) = at.map_or((0, 0), |at| (at.line(), at.column()));
+                    let place = syntax::place(text, line, column);
                     // The place is told already; that of the context, which may follow, is not.
-                    let own = format!(" at line {} column {}", place.line, place.column);
+                    let own = format!(" at line {line} column {column}");
                     Err(syntax::problem(file, text, place, &error.to_string().replacen(&own, "", 1)))
                 }
             }

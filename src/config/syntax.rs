@@ -35,7 +35,32 @@ fn begin<'m>(text: &str, place: Place, message: &'m str) -> (Place, &'m str) {
     let opened = words.ends_with("a quoted scalar")
         || words.ends_with("a simple key")
         || (at_the_end && (words.ends_with("a flow sequence") || words.ends_with("a flow mapping")));
-    if opened && line < place.line { (Place { line, column }, words) } else { (place, message) }
+    let context = self::place(text, line, column);
+    if opened && context.line < place.line { (context, words) } else { (place, message) }
+}
+
+/// A place of the YAML parser proper as an editor counts. By YAML 1.1 lines also end at U+0085, U+2028 and U+2029, which
+/// come with text that is copied from a web page and which no editor takes for an end.
+pub(super) fn place(text: &str, line: usize, column: usize) -> Place {
+    let odd = |c: char| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
+    if line == 0 || !text.contains(odd) {
+        return Place { line, column };
+    }
+    let (mut parsed, mut shown) = (Place { line: 1, column: 1 }, Place { line: 1, column: 1 });
+    let mut chars = text.chars().peekable();
+    while (parsed.line, parsed.column) < (line, column)
+        && let Some(c) = chars.next()
+    {
+        let ends = c == '\n' || (c == '\r' && chars.peek() != Some(&'\n'));
+        for (place, ends) in [(&mut parsed, ends || odd(c)), (&mut shown, ends)] {
+            *place = if ends {
+                Place { line: place.line + 1, column: 1 }
+            } else {
+                Place { line: place.line, column: place.column + 1 }
+            };
+        }
+    }
+    shown
 }
 
 /// `before` is what stands before the place on its line.

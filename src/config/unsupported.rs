@@ -28,11 +28,7 @@ const KEYS: &[(&str, &str, Off)] = &[
     ("store", "url_file", Off::Empty),
 ];
 
-const VALUES: [(&str, &[&str]); 3] = [
-    ("channels[].recording", &["attach"]),
-    ("routes[].when.event", &LATER_EVENTS),
-    ("tests[].given.event", &LATER_EVENTS),
-];
+const VALUES: [(&str, &[&str]); 2] = [("routes[].when.event", &LATER_EVENTS), ("tests[].given.event", &LATER_EVENTS)];
 
 const LATER_EVENTS: [&str; 4] = ["call.returned", "call.unreturned", "voicemail.heard", "voicemail.unheard"];
 

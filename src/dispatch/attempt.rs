@@ -11,7 +11,9 @@ use crate::channel::{Channel, Earlier, Parcel};
 use crate::config::RecordingMode;
 use crate::event::DeliveryId;
 use crate::outbox::{self, Claim, Delivery, Failure, FailureKind, Outcome};
-use crate::render::{Digest, Facts, InDigest, Look, Recording};
+use crate::pbx::Audio;
+use crate::recording::{Held, Link};
+use crate::render::{Digest, Facts, File, InDigest, Look, Recording};
 
 /// A message waits this long for a recording URL after its own due time, then goes without.
 pub(super) const URL_PATIENCE: Duration = Duration::from_secs(60);
@@ -26,6 +28,11 @@ pub(super) struct Sender {
 }
 
 impl Sender {
+    /// Whether attempts ask for recordings.
+    fn plays(&self) -> bool {
+        self.recording != RecordingMode::None
+    }
+
     /// Tries once. The channel bounds its own part; the wait for a link is bounded by [`URL_PATIENCE`].
     ///
     /// `earlier` is what the channel has taken of the same matter before.
@@ -37,20 +44,33 @@ impl Sender {
         let context = &self.context;
         // Of what is over nobody needs to hear the recording.
         let wanted = claim.event.recording && !claim.delivery.event.is_follow_up();
-        let recording = match self.recording {
-            RecordingMode::Link if wanted => {
-                let now = context.clock.moment();
-                let late = Duration::try_from(now.at.duration_since(claim.delivery.due_at)).unwrap_or_default();
-                let deadline = (now.tick + URL_PATIENCE).saturating_sub(late);
-                match context.recordings.link(&claim.event, deadline).await {
-                    Some(link) => Recording::Link { url: link.url, expires_at: link.expires_at },
-                    None => Recording::Elsewhere,
-                }
+        let link = if wanted && self.plays() {
+            let now = context.clock.moment();
+            let late = Duration::try_from(now.at.duration_since(claim.delivery.due_at)).unwrap_or_default();
+            let deadline = (now.tick + URL_PATIENCE).saturating_sub(late);
+            Some(context.recordings.link(&claim.event, deadline).await)
+        } else {
+            None
+        };
+        // In memory until the mail is sent.
+        let mut held = None;
+        let recording = match link {
+            None => Recording::None,
+            Some(None) => Recording::Elsewhere,
+            Some(Some(link)) => {
+                held = self.fetch(claim, &link).await;
+                let Link { url, expires_at } = link;
+                let attach = self.recording == RecordingMode::Attach;
+                if attach { Recording::LinkInstead { url, expires_at } } else { Recording::Link { url, expires_at } }
             }
-            RecordingMode::Link | RecordingMode::None => Recording::None,
         };
         let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false };
-        let rendered = context.renderer.render(&self.look, &facts);
+        let mut rendered = context.renderer.render(&self.look, &facts);
+        if let Some(Held { audio, .. }) = &held {
+            let Audio { content_type, extension, stem, bytes } = audio.clone();
+            let file = File { stem, extension, content_type, bytes };
+            rendered = context.renderer.attach(rendered, &self.look, &facts, file);
+        }
         if let Some(failure) = &rendered.failure {
             self.degraded(&claim.delivery.channel, failure);
         }
@@ -62,6 +82,16 @@ impl Sender {
         });
         let parcel = Parcel { id, message: &rendered.message, now: context.clock.now(), earlier };
         self.channel.send(parcel, &mut claim.delivery.memo).await
+    }
+
+    /// The recording itself, where the channel attaches it. A mail that its server did not take in time is tried without
+    /// it from then on: a slow line would fail with it again and again.
+    async fn fetch(&self, claim: &Claim, link: &Link) -> Option<Held> {
+        let too_slow = claim.delivery.last_failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Timeout);
+        if self.recording != RecordingMode::Attach || too_slow {
+            return None;
+        }
+        self.context.recordings.audio(&claim.event, link).await
     }
 
     /// Makes the digest of as many of `claims` as one message holds, from the first on. A panic counts as a failure of

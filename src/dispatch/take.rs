@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use super::attempt::URL_PATIENCE;
 use super::{Lane, Parcel, STORE_PAUSE, UnderWay};
+use crate::channel::email::upload_time;
 use crate::clock::Moment;
+use crate::config::RecordingMode;
 use crate::cursor::{ahead, back};
 use crate::event::{Closed, DeliveryId, EventId, EventType};
 use crate::message::ChannelType;
 use crate::outbox::{self, Claim, Delivery, Shared, State, Turn};
+use crate::pbx::MOST_AUDIO;
+use crate::recording::DOWNLOAD;
 use crate::store::{StoreError, Together};
 use crate::track;
 
@@ -37,7 +41,7 @@ impl Lane {
             store.hurry(&name, now).await?;
             self.recovered = false;
         }
-        let lease = self.settings.timeout + URL_PATIENCE + LEASE_MARGIN;
+        let lease = self.lease();
         let (together, left) = store.claim_together(&name, &self.together(now), lease, now).await?;
         self.flooded = left > 0;
         if !together.is_empty() {
@@ -50,6 +54,16 @@ impl Lane {
             self.begin(ready, work, now);
         }
         Ok(full)
+    }
+
+    /// Longer than the longest attempt by construction.
+    fn lease(&self) -> Duration {
+        let lease = self.settings.timeout + URL_PATIENCE + LEASE_MARGIN;
+        match self.settings.recording {
+            // A mail that is too big for its server goes out once more, without the recording.
+            RecordingMode::Attach => lease + DOWNLOAD + upload_time(MOST_AUDIO) + self.settings.timeout,
+            RecordingMode::Link | RecordingMode::None => lease,
+        }
     }
 
     /// What this channel tells together.
@@ -99,8 +113,9 @@ impl Lane {
         work.attempts.push(Box::pin(async move {
             let mut claims = claims;
             let ids: Vec<DeliveryId> = claims.iter().map(|claim| claim.delivery.id).collect();
-            // Others may be told together next time, so a digest begins without a note of an earlier attempt.
-            let mut memo = None;
+            // What was noted of the same digest before; others may be told together this time, and then the note, by its
+            // id, is of another one.
+            let mut memo = agreed_note(&claims).filter(|_| sender.channel.channel_type() == ChannelType::Email);
             let outcome = match made {
                 Ok(digest) => sender.send_digest(DeliveryId::together(&ids), &digest, &mut memo).await,
                 Err(outcome) => outcome,
@@ -250,4 +265,10 @@ impl Lane {
 fn moot(claim: &Claim) -> Option<Closed> {
     let asked_for = claim.delivery.insisted || claim.delivery.event.is_follow_up();
     outbox::settled_by(claim).filter(|_| !asked_for)
+}
+
+/// The note that all of them carry.
+fn agreed_note(claims: &[Claim]) -> Option<String> {
+    let (first, rest) = claims.split_first()?;
+    rest.iter().all(|claim| claim.delivery.memo == first.delivery.memo).then(|| first.delivery.memo.clone()).flatten()
 }

@@ -97,6 +97,8 @@ pub struct DeliveryView {
     pub caller: Party,
     /// The last failure.
     pub reason: Option<Reason>,
+    /// What else its channel says of it: whom a mail did not reach. Lines.
+    pub note: Option<String>,
     /// The rule that decided it: its position in `routes`, from 0.
     pub rule: usize,
 }
@@ -218,6 +220,8 @@ impl DeliveryView {
                 .last_failure
                 .as_ref()
                 .map(|failure| Reason { kind: failure.kind.as_str().to_owned(), text: mask.apply(&failure.text) }),
+            // The first line of a memo is for the channel.
+            note: row.memo.as_deref().and_then(|memo| memo.split_once('\n')).map(|(_, words)| mask.apply(words)),
             rule: row.rule,
         }
     }
@@ -365,8 +369,8 @@ mod tests {
         let json = serde_json::to_value(&view).unwrap();
         let null: Vec<&str> =
             json.as_object().unwrap().iter().filter(|(_, v)| v.is_null()).map(|(k, _)| &**k).collect();
-        assert_eq!(null, ["account", "due_at", "reason", "uuid"]);
-        assert_eq!(json.as_object().unwrap().len(), 16);
+        assert_eq!(null, ["account", "due_at", "note", "reason", "uuid"]);
+        assert_eq!(json.as_object().unwrap().len(), 17);
         assert_eq!(json["caller"], serde_json::json!({"number": null, "display": null, "name": null}));
         assert_eq!((&json["parked"], &json["state"]), (&false.into(), &"dead".into()));
         assert_eq!(serde_json::from_value::<DeliveryView>(json).unwrap(), view, "the command line reads it back");

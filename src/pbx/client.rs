@@ -179,6 +179,14 @@ impl Pbx {
         wire::recording_url(&body)
     }
 
+    pub(super) fn http(&self) -> &Client {
+        &self.http
+    }
+
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
     fn endpoint(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         // Only URLs that cannot be a base have no segments: http(s) ones always can.
@@ -259,7 +267,7 @@ fn began_within(record: &Record, from: Timestamp, to: Option<Timestamp>) -> bool
     record.started_at >= from && to.is_none_or(|to| record.started_at <= to)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),

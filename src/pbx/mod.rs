@@ -1,5 +1,6 @@
 //! The vendor's HTTP API: what may be asked, how often, and what its answers mean.
 
+pub mod audio;
 pub mod budget;
 pub mod client;
 pub mod error;
@@ -8,6 +9,7 @@ mod row;
 pub mod stamps;
 pub mod wire;
 
+pub use audio::{Audio, MOST_AUDIO};
 pub use client::{CallQuery, PAGE_ROWS, Pbx, VoicemailQuery};
 pub use error::PbxError;
 pub use wire::Page;

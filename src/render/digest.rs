@@ -190,6 +190,7 @@ impl Renderer {
                 text: tidy(&part("txt")?),
                 html: part("html")?,
                 thread: thread.clone(),
+                attachment: None,
             })
         });
         match made {
@@ -346,7 +347,7 @@ fn plain_mail(context: &Context<'_>, timezone: &TimeZone, thread: String) -> Mai
         "<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body><pre style=\"white-space:pre-wrap;\">{}</pre></body></html>\n",
         handlebars::html_escape(&text)
     );
-    Mail { subject, text, html, thread }
+    Mail { subject, text, html, thread, attachment: None }
 }
 
 /// The same for Slack.

@@ -41,6 +41,18 @@ pub enum Recording {
         /// When it dies.
         expires_at: Timestamp,
     },
+    /// By this link, since the mail could not bring the recording itself.
+    LinkInstead {
+        /// Minted for this attempt.
+        url: Secret,
+        /// When it dies.
+        expires_at: Timestamp,
+    },
+    /// The mail brings it, as a file of this name.
+    Attached {
+        /// Without folders.
+        name: String,
+    },
     /// There is audio but no link could be had in time: the text says where to listen instead.
     Elsewhere,
 }
@@ -48,6 +60,7 @@ pub enum Recording {
 /// Limits in characters. They keep the webhook body under 20 kB and a subject on one screen.
 const MAX_NAME: usize = 100;
 const MAX_NUMBER: usize = 64;
+const BRIEF_NAME: usize = 24;
 const MAX_TEXT: usize = 200;
 
 /// The event in the words of the webhook body: its `data`, and variables of the templates.
@@ -226,7 +239,9 @@ fn present(text: Option<&str>, max: usize) -> Option<Cow<'_, str>> {
 
 /// A URL that is cut is dead, and one of another scheme does not belong into a link.
 fn link(recording: &Recording, max_url: usize) -> Option<RecordingData<'_>> {
-    let Recording::Link { url, expires_at } = recording else { return None };
+    let (Recording::Link { url, expires_at } | Recording::LinkInstead { url, expires_at }) = recording else {
+        return None;
+    };
     let url = url.expose();
     let web = url.starts_with("https://") || url.starts_with("http://");
     let plain = !url.contains(|c: char| c.is_control() || c.is_whitespace());
@@ -246,10 +261,16 @@ pub struct Context<'a> {
     pub locale: Locale,
     /// The caller in a few words, never empty: `Mehmet Yılmaz 0312 123 45 67`, `0312 123 45 67`, `Gizli numara`.
     pub who: String,
+    /// The same with a name of at most 24 characters, so that the number after it is seen in a list of mails.
+    pub brief: String,
     /// The extension with its name: `1002 (Dahili 1)`, or what is known of it. May be null.
     pub extension: Option<String>,
     /// True when there is audio but no link to it: the message says where to listen.
     pub listen_elsewhere: bool,
+    /// The name of the file that the mail brings the recording in. Null when it brings none.
+    pub attachment: Option<String>,
+    /// True when the mail should have brought the recording and could not: then there is a link in its place.
+    pub not_attached: bool,
 }
 
 impl<'a> Context<'a> {
@@ -260,8 +281,15 @@ impl<'a> Context<'a> {
             event_type: facts.event_type,
             locale,
             who: who(&data.caller, locale),
+            brief: brief(&data.caller, locale),
             extension: extension(&data.called),
-            listen_elsewhere: facts.recording != Recording::None && data.recording.is_none(),
+            listen_elsewhere: data.recording.is_none()
+                && !matches!(facts.recording, Recording::None | Recording::Attached { .. }),
+            attachment: match &facts.recording {
+                Recording::Attached { name } => Some(name.clone()),
+                _ => None,
+            },
+            not_attached: matches!(facts.recording, Recording::LinkInstead { .. }),
         }
     }
 }
@@ -272,6 +300,12 @@ pub(super) fn extension(called: &CalledData<'_>) -> Option<String> {
         (Some(extension), Some(name)) if extension != name => Some(format!("{extension} ({name})")),
         (one, other) => one.as_deref().or(other.as_deref()).map(str::to_owned),
     }
+}
+
+/// As [`who`], with a name that leaves room for the number.
+fn brief(caller: &CallerData<'_>, locale: Locale) -> String {
+    let name = caller.name.as_deref().map(|name| Cow::Owned(clean(name, BRIEF_NAME).into_owned()));
+    who(&CallerData { name, ..caller.clone() }, locale)
 }
 
 /// The caller in one line.

@@ -19,12 +19,13 @@ pub(super) fn mail(context: &Context<'_>, timezone: &TimeZone, thread: String) -
     if let Some(recording) = &context.data.recording {
         lines.push(recording.url.to_owned());
     }
+    lines.extend(context.attachment.clone());
     let text = lines.join("\n") + "\n";
     let html = format!(
-        "<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body><pre style=\"white-space:pre-wrap;\">{}</pre></body></html>\n",
+        "<!doctype html>\n<html><head><meta charset=\"utf-8\"><meta name=\"color-scheme\" content=\"light dark\"></head><body><pre style=\"white-space:pre-wrap;\">{}</pre></body></html>\n",
         handlebars::html_escape(&text)
     );
-    Mail { subject, text, html, thread }
+    Mail { subject, text, html, thread, attachment: None }
 }
 
 /// The essential facts as a Slack message.

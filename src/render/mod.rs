@@ -3,6 +3,7 @@
 //! A template can fail, a message cannot: what a template could not make is made without one, and [`Rendered::failure`]
 //! says why.
 
+mod attach;
 mod bodies;
 mod digest;
 pub mod facts;
@@ -26,6 +27,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+pub use self::attach::File;
 use self::bodies::Story;
 pub use self::digest::{Digest, InDigest, most_in_digest};
 use self::facts::{Context, Data};
@@ -146,14 +148,24 @@ impl Renderer {
     /// What fails first of each kind of message, with the sample that shows it.
     fn check_look(&self, look: &Look, now: Timestamp) -> Vec<(String, String)> {
         let url = Secret::new("https://recordings.example/R1?signature=a_b*c&expires=1");
+        let instead = Recording::LinkInstead { url: url.clone(), expires_at: now };
         let link = Recording::Link { url, expires_at: now };
-        let ways = [(Recording::None, false), (link, true), (Recording::Elsewhere, false)];
+        let attached = Recording::Attached { name: "mesaj.wav".to_owned() };
+        let ways = [
+            (Recording::None, false),
+            (link, true),
+            (Recording::Elsewhere, false),
+            (attached, false),
+            (instead, false),
+        ];
         let mut problems: Vec<(String, String)> = Vec::new();
         problems.extend(self.check_digest(look, now).map(|problem| (problem, "digest".to_owned())));
         for event_type in EventType::ALL {
             let samples = samples::all(event_type, now);
-            let failure = samples.iter().find_map(|(sample, event)| {
-                ways.iter().find_map(|(recording, test)| {
+            let failure = samples.iter().enumerate().find_map(|(index, (sample, event))| {
+                // Only mails attach; that their words are there shows with one sample, and a reload waits for all this.
+                let attaches = look.channel == ChannelType::Email && index == 0;
+                ways[..if attaches { 5 } else { 3 }].iter().find_map(|(recording, test)| {
                     let facts = Facts { event, event_type, recording: recording.clone(), test: *test };
                     let failure = self.render(look, &facts).failure?;
                     Some((failure, sample.clone()))
@@ -190,7 +202,8 @@ impl Renderer {
         let values = wrap(context)?;
         let part = |ending: &str| self.templates.render(&format!("{folder}.{ending}"), &values);
         let subject = self.subject(&folder, &values)?;
-        Ok(Mail { subject, text: tidy(&part("txt")?), html: part("html")?, thread: thread.to_owned() })
+        let (text, html) = (tidy(&part("txt")?), part("html")?);
+        Ok(Mail { subject, text, html, thread: thread.to_owned(), attachment: None })
     }
 
     fn subject(&self, folder: &str, values: &handlebars::Context) -> Result<String, String> {

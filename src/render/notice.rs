@@ -82,27 +82,48 @@ impl Renderer {
     }
 }
 
+/// As the other mails look at night and on a phone; without it the inline styles hold.
+const STYLE: &str = "<style>
+:root { color-scheme: light dark; }
+@media (prefers-color-scheme: dark) {
+  .page { background: #121417 !important; }
+  .card { background: #1d2125 !important; border-right-color: #343a41 !important; border-bottom-color: #343a41 !important; border-left-color: #343a41 !important; }
+  .ink { color: #f0f2f4 !important; }
+  .muted { color: #a9b2bc !important; }
+}
+@media (max-width: 480px) {
+  .card { padding: 20px 18px !important; }
+}
+</style>
+";
+
 fn mail(title: &str, lines: &[String], locale: Locale, notice: &Notice) -> Mail {
     let accent = if notice.news == News::Recovered { "#1f883d" } else { "#c8401f" };
     let mut paragraphs = String::new();
     for (index, line) in lines.iter().enumerate() {
-        let style = if index < 2 { INK } else { MUTED };
+        let (class, style) = if index < 2 { ("ink", INK) } else { ("muted", MUTED) };
         // Writing into a String cannot fail.
-        let _ = writeln!(paragraphs, "<p style=\"margin:0 0 14px;{style}\">{}</p>", handlebars::html_escape(line));
+        let _ = writeln!(
+            paragraphs,
+            "<p class=\"{class}\" style=\"margin:0 0 14px;overflow-wrap:anywhere;{style}\">{}</p>",
+            handlebars::html_escape(line)
+        );
     }
     let html = format!(
         "<!doctype html>\n<html lang=\"{locale}\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n</head>\n\
-         <body style=\"margin:0;padding:20px 10px;background:#f2f4f6;\">\n\
-         <div style=\"max-width:560px;margin:0 auto;padding:26px 30px;background:#ffffff;border:1px solid #dfe3e8;\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta name=\"supported-color-schemes\" content=\"light dark\">\n<title>{title}</title>\n{STYLE}</head>\n\
+         <body class=\"page\" style=\"margin:0;padding:20px 10px;background:#f2f4f6;\">\n\
+         <div class=\"card\" style=\"max-width:560px;margin:0 auto;padding:26px 30px;background:#ffffff;border:1px solid #dfe3e8;\
          border-top:4px solid {accent};border-radius:8px;{FONT}\">\n\
-         <h1 style=\"margin:0 0 12px;color:#1b1f24;font-size:20px;line-height:26px;\">{title}</h1>\n\
+         <h1 class=\"ink\" style=\"margin:0 0 12px;overflow-wrap:anywhere;color:#1b1f24;font-size:20px;line-height:26px;\">{title}</h1>\n\
          {paragraphs}</div>\n</body>\n</html>\n",
         locale = locale.as_str(),
         title = handlebars::html_escape(title),
     );
     let text = format!("{title}\n\n{}\n\n-- \nringback\n", lines.join("\n\n"));
-    Mail { subject: title.to_owned(), text, html, thread: notice.thread() }
+    Mail { subject: title.to_owned(), text, html, thread: notice.thread(), attachment: None }
 }
 
 /// All in plain text: nothing in it can become markup.

@@ -36,6 +36,8 @@ pub(crate) struct Office {
     pub(crate) routes: String,
     /// Inside `watch.missed_calls`.
     pub(crate) missed_calls: String,
+    /// Further lines of the mail channel, indented by four spaces.
+    pub(crate) mail_keys: String,
     /// Inside the webhook channel: begins with a comma.
     pub(crate) crm: String,
     /// Inside the account: begins with a comma.
@@ -117,6 +119,7 @@ impl Office {
             extra: String::new(),
             routes: "[{notify: [mail, slack, crm]}]".to_owned(),
             missed_calls: String::new(),
+            mail_keys: String::new(),
             crm: String::new(),
             store: String::new(),
             account: String::new(),
@@ -139,6 +142,7 @@ channels:
     smtp: {{host: {host}, port: {port}, security: none}}
     from: Santral <santral@example.com>
     to: ofis@example.com
+{mail_keys}
   - {{name: slack, type: slack, webhook_url: '{slack}', rate: 1e10}}
   - {{name: crm, type: webhook, url: '{webhook}', secret: {secret}{crm}}}
 store: {{path: '{store}'{keep}}}
@@ -149,6 +153,7 @@ routes: {routes}
             key = self.pbx.key(),
             pbx = self.pbx.base_url(),
             missed_calls = self.missed_calls,
+            mail_keys = self.mail_keys,
             crm = self.crm,
             account = self.account,
             keep = self.store,

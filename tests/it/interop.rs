@@ -1,6 +1,7 @@
 //! What leaves the process, judged by those who read it elsewhere: the Standard Webhooks libraries of Python and
 //! JavaScript, Slack's own library for Python, and Python's email package. `scripts/setup` installs them; without them the tests are skipped, and say so.
 
+use std::borrow::BorrowMut;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::slack::every_message;
 const NEW_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 /// The referee of `stamp`, or none, loudly.
-fn referee(stamp: &str, program: &str, script: &str) -> Option<Command> {
+pub(crate) fn referee(stamp: &str, program: &str, script: &str) -> Option<Command> {
     if !root().join("target").join(stamp).join("ready").exists() {
         let _ = writeln!(std::io::stderr(), "SKIPPED: no target/{stamp}/ready. hint: run scripts/setup");
         return None;
@@ -31,12 +32,13 @@ fn referee(stamp: &str, program: &str, script: &str) -> Option<Command> {
     Some(command)
 }
 
-fn python() -> String {
+pub(crate) fn python() -> String {
     root().join("target/interop-venv/bin/python").display().to_string()
 }
 
 /// Exit code, standard output, standard error.
-fn ask(mut referee: Command, question: &[u8]) -> (Option<i32>, String, String) {
+pub(crate) fn ask(mut referee: impl BorrowMut<Command>, question: &[u8]) -> (Option<i32>, String, String) {
+    let referee = referee.borrow_mut();
     let pipes = referee.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = pipes.spawn().unwrap();
     child.stdin.take().unwrap().write_all(question).unwrap();
@@ -129,7 +131,9 @@ async fn mails_are_read_by_python_without_a_defect() {
 #[test]
 fn slacks_own_library_finds_every_block_valid() {
     let Some(checker) = referee("interop-venv", &python(), "check_slack.py") else { return };
-    let messages: Vec<Value> = every_message().iter().map(|json| serde_json::from_slice(&json.post).unwrap()).collect();
+    let messages = every_message();
+    let forms = messages.iter().flat_map(|message| [Some(&message.post), message.update.as_ref()]).flatten();
+    let messages: Vec<Value> = forms.map(|json| serde_json::from_slice(json).unwrap()).collect();
     let blocks: usize = messages.iter().map(|message| message["blocks"].as_array().unwrap().len()).sum();
     let (code, stdout, stderr) = ask(checker, json!(messages).to_string().as_bytes());
     assert_eq!((code, stderr.as_str()), (Some(0), ""));

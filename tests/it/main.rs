@@ -1,6 +1,7 @@
 //! What contract.md promises, seen from the outside: one file for each promise.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
+mod attach;
 mod binary;
 mod bodies;
 mod bounds;
@@ -18,6 +19,7 @@ mod interop;
 mod lanes;
 mod layering;
 mod life;
+mod mails;
 mod outbox_commands;
 mod power_cut;
 mod recordings;

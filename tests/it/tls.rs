@@ -50,7 +50,13 @@ impl Authority {
         path
     }
 
-    fn acceptor(&self, kind: Certificate) -> TlsAcceptor {
+    /// A certificate and its key, for a server that reads files.
+    pub(crate) fn pem(&self, kind: Certificate) -> (String, String) {
+        let (certificate, key) = self.issue(kind);
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn issue(&self, kind: Certificate) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let name = if kind == Certificate::OtherName { "pbx.example.com" } else { "127.0.0.1" };
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -67,6 +73,11 @@ impl Authority {
             }
             Certificate::Good | Certificate::OtherName => params.signed_by(&key, &*self.0).unwrap(),
         };
+        (certificate, key)
+    }
+
+    fn acceptor(&self, kind: Certificate) -> TlsAcceptor {
+        let (certificate, key) = self.issue(kind);
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         let config = ServerConfig::builder().with_no_client_auth();
         let config = config.with_single_cert(vec![certificate.der().clone()], key.into()).unwrap();

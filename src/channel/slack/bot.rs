@@ -98,7 +98,9 @@ impl Bot {
         message: &SlackMessage,
         place: &Place,
     ) -> Result<Option<Place>, Box<Refusal>> {
-        if let Some(update) = &message.update {
+        // A message that tells of several matters stays as it is.
+        let shared = parcel.earlier.is_some_and(|earlier| earlier.shared);
+        if let Some(update) = message.update.as_ref().filter(|_| !shared) {
             let mut body = object(update)?;
             body.insert("channel".to_owned(), place.channel.as_str().into());
             body.insert("ts".to_owned(), place.ts.as_str().into());

@@ -8,7 +8,7 @@ use lettre::message::Mailbox;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::super::problems::{Findings, join};
-use super::super::shape::{Channel, ChannelKind, Config};
+use super::super::shape::{Channel, ChannelKind, Config, RecordingMode};
 use super::{
     SHORTEST, TOO_YOUNG, absolute_http, at_least, base_url, concurrency, is_loopback, longer_than_grace_and_every,
     names, not_empty, retry,
@@ -59,6 +59,10 @@ fn common(path: &str, channel: &Channel, defaults: &Policy, findings: &mut Findi
         findings.at(&format!("{path}.rate"), format!("must be more than 0 messages a second, found {rate}"), None);
     }
     retry(&format!("{path}.retry"), &keys.retry, defaults, findings);
+    if keys.recording == RecordingMode::Attach && !matches!(channel.kind, ChannelKind::Email(_)) {
+        let hint = Some("`link`, or `none`".to_owned());
+        findings.at(&format!("{path}.recording"), "only a channel of type email can `attach` the recording", hint);
+    }
 }
 
 fn email(path: &str, keys: &email::Config, findings: &mut Findings<'_>) {

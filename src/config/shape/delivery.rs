@@ -103,7 +103,7 @@ pub struct ChannelCommon {
     /// Language of its messages, instead of the file's.
     #[serde(default)]
     pub locale: Option<Locale>,
-    /// Whether messages carry a link to the recording.
+    /// How messages bring the recording.
     #[serde(default)]
     pub recording: RecordingMode,
     /// Whether it is also told how what it was told has ended: `call.returned`, `voicemail.heard`. By default on Slack and
@@ -159,13 +159,15 @@ impl ChannelKind {
     }
 }
 
-/// Whether messages carry a link to the recording.
+/// How messages bring the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordingMode {
     /// A fresh link, minted for the attempt.
     #[default]
     Link,
+    /// The audio itself, in a mail: only for channels of type `email`. Fetching it marks a voicemail as heard.
+    Attach,
     /// None; nothing is asked of the PBX.
     None,
 }

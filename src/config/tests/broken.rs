@@ -276,7 +276,7 @@ http: {listen: 8380}
     config.yaml:18:42: channels[0].smtp.port: expected a whole number from 0 to 65535, found 70000
     config.yaml:18:59: channels[0].smtp.security: unknown value `ssl`; expected one of `none`, `starttls`, `tls`
     config.yaml:20:5: channels[0].to: expected text, found a section with keys
-    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `link`, `none`
+    config.yaml:21:16: channels[0].recording: unknown value `yes`; expected one of `attach`, `link`, `none`
     config.yaml:22:5: channels[1]: expected a section with keys, found text
       hint: write its keys below it, each with a colon and a space: `key: value`
     config.yaml:24:19: routes[0].when.queue: expected one item or a list of items, found a number
@@ -323,13 +323,10 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
                http: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
-    let text = MINIMAL
-        .replace("    api_key", "    names: true\n    api_key")
-        .replace("    type: email", "    type: email\n    recording: attach")
-        .replace(
-            "notify: mail",
-            "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
-        );
+    let text = MINIMAL.replace("    api_key", "    names: true\n    api_key").replace(
+        "notify: mail",
+        "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
+    );
     let on = "callback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
@@ -787,4 +784,16 @@ fn a_schedule_that_cannot_be_read_or_is_not_there_is_told_by_its_place() {
     config.yaml:15:30: routes[1].when.outside[1]: there is no schedule of this name
       hint: the schedules are nights, office
     ");
+}
+
+#[test]
+fn a_line_ends_where_an_editor_ends_it() {
+    // By YAML 1.1, which the parser follows, lines end at more than that.
+    let text = told("a: 1\u{2028}\nb: x\u{85} y\u{2029} `z`\nc: [`\n");
+    assert!(text.starts_with("config.yaml:3:5: "), "{text}");
+    let text = told("a: 1\r\n# \u{2028}\r\nb: [1, 'x\u{2029}\r\nc: 2\r\n");
+    assert!(text.starts_with("config.yaml:3:8: ") && text.contains("a quotation mark is not closed"), "{text}");
+    // A fuzzer's find: beyond the end of the file.
+    let text = told("{a: {name: b\u{2028}c\u{2028}d..\n\nTok, url: k}, X: {`X-A: b}}");
+    assert!(text.starts_with("config.yaml:3:19: "), "{text}");
 }

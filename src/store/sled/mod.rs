@@ -25,9 +25,11 @@ use crate::outbox::{Claim, Delivery, Settled, State};
 mod aside;
 mod fresh;
 mod journal;
+mod moving;
 mod open;
 mod overlay;
 mod panics;
+mod reclaim;
 mod room;
 #[cfg(test)]
 mod tests;

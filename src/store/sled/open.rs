@@ -12,9 +12,11 @@ use tokio::sync::watch;
 
 use super::aside;
 use super::journal::{self, Journal, Unreadable};
+use super::moving::{Files, moved_up_to, put_rows};
 use super::panics;
+use super::reclaim::Reclaim;
 use super::room::{self, Room};
-use super::writer::{Shared, Writer, moved_up_to, put_rows};
+use super::writer::{Shared, Writer};
 use super::{MOVED_KEY, PENDING, SledStore};
 use crate::clock::Moment;
 use crate::cursor::ahead;
@@ -95,7 +97,7 @@ impl SledStore {
             .unwrap_or_else(|place| {
                 Err(Opening::Damaged(format!("the store library panicked on its files, at {place}")))
             })?;
-        let Contents { db, data, journal, index, replaces } = contents;
+        let Contents { files, journal, index, replaces } = contents;
         File::create(owner)
             .and_then(|mut file| write!(file, "process {}", std::process::id()))
             .map_err(|error| Opening::failed("note its owner", &error))?;
@@ -103,7 +105,7 @@ impl SledStore {
         File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| Opening::failed("sync", &error))?;
         let room = Room::keep(path);
         let shared = Arc::new(Shared {
-            tree: (*db).clone(),
+            tree: (*files.db).clone(),
             overlay: Mutex::default(),
             index: Mutex::new(index),
             lanes: Mutex::default(),
@@ -112,7 +114,7 @@ impl SledStore {
         });
         let (writer, orders) = mpsc::channel();
         let (moving, broken, path) = (None, None, path.display().to_string());
-        let work = Writer { db, data, journal, moving, shared: Arc::clone(&shared), path: path.clone(), room, broken };
+        let work = Writer { files, journal, moving, shared: Arc::clone(&shared), path: path.clone(), room, broken };
         let (ended, failure) = watch::channel(None);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -129,8 +131,7 @@ impl SledStore {
 
 /// What a store's files hold.
 struct Contents {
-    db: sled::Db,
-    data: File,
+    files: Files,
     journal: Journal,
     index: Index,
     replaces: Option<String>,
@@ -161,10 +162,12 @@ impl Contents {
         for pair in db.iter() {
             pair.map_err(|error| Opening::of(&error, "be read"))?;
         }
+        // Before the journals: what this writes is synced with them.
+        let reclaim = Reclaim::of(&db).map_err(|error| Opening::of(&error, "be written"))?;
         let journal = replay(path, &db, &data, now.at)?;
         let index = load_index(&db, now)?;
         let replaces = read(&db, REPLACES_KEY)?;
-        Ok(Self { db, data, journal, index, replaces })
+        Ok(Self { files: Files { db, data, reclaim }, journal, index, replaces })
     }
 }
 

@@ -61,7 +61,8 @@ impl Room {
     /// Whether there is room, beside the reserve, for `waiting` bytes of rows to be moved into sled.
     pub(super) fn look(&mut self, waiting: usize) -> bool {
         let slack = if self.short.is_some() { SLACK } else { 0 };
-        let found = fill(&self.path, self.size + SEGMENT + 2 * waiting as u64 + slack);
+        // sled writes two and a half times what is moved into it, most of that into space that it has.
+        let found = fill(&self.path, self.size + SEGMENT + 3 * waiting as u64 + slack);
         // Not held and not to be had again: outcomes need what there is.
         let kept = if self.held || found.is_ok() {
             self.cut()

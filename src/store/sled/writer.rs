@@ -2,7 +2,6 @@
 //! answers. What has gathered there it writes into sled when it has nothing else to do.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -12,9 +11,10 @@ use tokio::sync::{Notify, oneshot};
 
 use super::fresh::Fresh;
 use super::journal::{Change, Journal};
-use super::overlay::{Overlay, Value};
+use super::moving::{Files, Moving, Progress};
+use super::overlay::Overlay;
 use super::room::{Room, is_full};
-use super::{CLOSED_EVENT, FINISHED, MOVED_KEY, OPEN_EVENT, PENDING, key, lock};
+use super::{CLOSED_EVENT, FINISHED, OPEN_EVENT, PENDING, key, lock};
 use crate::clock::Moment;
 use crate::event::{DeliveryId, Event, EventId};
 use crate::outbox::{Delivery, Settled, State};
@@ -107,8 +107,7 @@ impl std::ops::Deref for Row {
 
 /// What the thread owns.
 pub(super) struct Writer {
-    pub(super) db: sled::Db,
-    pub(super) data: File,
+    pub(super) files: Files,
     pub(super) journal: Journal,
     /// The journal and the rows that are being written into sled.
     pub(super) moving: Option<Moving>,
@@ -119,20 +118,11 @@ pub(super) struct Writer {
     pub(super) broken: Option<String>,
 }
 
-/// A journal on its way into sled.
-pub(super) struct Moving {
-    journal: Journal,
-    rows: Vec<(Vec<u8>, Value)>,
-}
-
 /// How many calls share one sync at most.
 const GROUP: usize = 256;
 
 /// How long nothing must have been asked before the journal is moved into sled: a burst is over then.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// Rows that are moved at a time: some milliseconds for which a call may have to wait.
-const SLICE: usize = 64;
 
 /// Past this the journal is moved also while there is work: its rows are in memory.
 const MOST_BYTES: usize = 8 << 20;
@@ -430,50 +420,21 @@ impl Writer {
             }
             let next = self.journal.next().map_err(|error| error.to_string())?;
             let journal = std::mem::replace(&mut self.journal, next);
-            // Slices are taken from the end: what tells that all have been moved goes last.
-            let mut rows = vec![moved_up_to(journal.number())];
-            rows.extend(lock(&self.shared.overlay).freeze());
+            self.moving = Some(Moving::of(journal, lock(&self.shared.overlay).freeze()));
             lock(&self.shared.fresh).clear();
-            self.moving = Some(Moving { journal, rows });
             return Ok(true);
         };
-        let rest = moving.rows.len().saturating_sub(SLICE);
-        let mut moved = put_rows(&self.shared.tree, &moving.rows[rest..]).map_err(|error| error.to_string());
-        if moved.is_ok() && rest == 0 {
-            moved = self.db.flush().map_err(|error| error.to_string()).and_then(|_| {
-                // After a failed sync the next one succeeds, whatever has become of the data.
-                self.data.sync_all().map_err(|error| error.to_string())
-            });
-        }
-        if let Err(cause) = moved {
-            self.broken = Some(cause.clone());
-            return Err(cause);
-        }
-        moving.rows.truncate(rest);
-        if rest > 0 {
-            return Ok(true);
+        match moving.slice(&mut self.files) {
+            Ok(Progress::More) => return Ok(true),
+            Ok(Progress::Durable) => {}
+            Err(cause) => {
+                self.broken = Some(cause.clone());
+                return Err(cause);
+            }
         }
         moving.journal.remove().map_err(|error| error.to_string())?;
         self.moving = None;
         lock(&self.shared.overlay).forget();
         Ok(!lock(&self.shared.overlay).is_unchanged())
     }
-}
-
-/// The row by which sled knows up to which journal it has everything. A data file that has lost its end knows less than
-/// the journals that are left.
-pub(super) fn moved_up_to(number: u64) -> (Vec<u8>, Value) {
-    (MOVED_KEY.to_vec(), Some(number.to_string().into_bytes().into()))
-}
-
-/// Writes rows into sled, all of them or none.
-pub(super) fn put_rows(tree: &sled::Tree, rows: &[(Vec<u8>, Value)]) -> Result<(), sled::Error> {
-    let mut batch = sled::Batch::default();
-    for (key, value) in rows {
-        match value {
-            Some(value) => batch.insert(key.as_slice(), &**value),
-            None => batch.remove(key.as_slice()),
-        }
-    }
-    tree.apply_batch(batch)
 }
