@@ -4,7 +4,7 @@
 //! settled is stored in groups; an attempt does not wait for the disk of the one before. One message may tell several
 //! deliveries together, see `take`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::config::RecordingMode;
 use crate::event::DeliveryId;
 use crate::health::Health;
 use crate::metrics::{ChannelMetrics, Metrics};
-use crate::outbox::{self, Claim, Outcome, Settled};
+use crate::outbox::{self, Claim, Outcome, Settled, State};
 use crate::recording::Recordings;
 use crate::render::{Look, Renderer};
 use crate::retry;
@@ -123,8 +123,8 @@ struct UnderWay {
     attempts: Attempts,
     held: HashSet<(DeliveryId, u64)>,
     settled: Vec<Settled>,
-    /// Withdrawn, which the store may not know yet.
-    withdrawn: HashSet<DeliveryId>,
+    /// What has become of deliveries that the store does not know of yet.
+    unstored: HashMap<DeliveryId, State>,
     /// A group on its way to the store, and how many it holds.
     settling: Option<(usize, Settling)>,
     /// What is settled has waited for others long enough.
@@ -262,6 +262,11 @@ impl Lane {
 
     fn stored(&self, settled: Vec<Settled>, result: Result<(), StoreError>, work: &mut UnderWay) {
         work.settling = None;
+        if result.is_ok() {
+            for settled in &settled {
+                work.unstored.remove(&settled.delivery.id);
+            }
+        }
         if let Err(error) = result {
             // The message is out: the note of it is written again, the message is not sent again.
             tracing::error!(channel = self.settings.name, deliveries = settled.len(), %error, "outcomes cannot be stored");
@@ -303,6 +308,7 @@ impl Lane {
             work.settled.push(settled);
         }
         for settled in &work.settled[before..] {
+            work.unstored.insert(settled.delivery.id, settled.delivery.state);
             self.context.health.attempted(&settled.delivery, now);
         }
     }

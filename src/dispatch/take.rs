@@ -3,7 +3,7 @@
 //! People would rather read one mail than forty. So when more than `digest_over` are due at once on a channel that people
 //! read, one message tells them all; and what is old news goes into such a message on every channel, however few they are.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::attempt::URL_PATIENCE;
@@ -40,9 +40,6 @@ impl Lane {
         if self.recovered {
             store.hurry(&name, now).await?;
             self.recovered = false;
-        }
-        if work.settled.is_empty() && work.settling.is_none() {
-            work.withdrawn.clear();
         }
         let lease = self.lease();
         let (together, left) = store.claim_together(&name, &self.together(now), lease, now).await?;
@@ -142,8 +139,8 @@ impl Lane {
         let mut ready = Vec::with_capacity(open.len());
         for claim in open {
             let earlier = match claim.delivery.event {
-                EventType::VoicemailNew => self.earlier_call(&claim, &work.held, now).await,
-                event if event.is_follow_up() => self.first_part(&claim, &work.withdrawn, now).await,
+                EventType::VoicemailNew => self.earlier_call(&claim, work, now).await,
+                event if event.is_follow_up() => self.first_part(&claim, &work.unstored, now).await,
                 _ => Ok(None),
             };
             match earlier {
@@ -164,7 +161,7 @@ impl Lane {
         for claim in follow_ups {
             let first = track::first_delivery(&claim.event, &self.settings.name);
             let both = firsts.iter().any(|claim| claim.delivery.id == first);
-            match if both { Err(Turn::Withdraw) } else { self.first_part(&claim, &work.withdrawn, now).await } {
+            match if both { Err(Turn::Withdraw) } else { self.first_part(&claim, &work.unstored, now).await } {
                 Ok(_) => told.push(claim),
                 Err(turn) => self.set_aside(claim, turn, work, now),
             }
@@ -182,7 +179,7 @@ impl Lane {
     async fn first_part(
         &self,
         claim: &Claim,
-        withdrawn: &HashSet<DeliveryId>,
+        unstored: &HashMap<DeliveryId, State>,
         now: Moment,
     ) -> Result<Option<Delivery>, Turn> {
         let id = track::first_delivery(&claim.event, &self.settings.name);
@@ -190,7 +187,7 @@ impl Lane {
         let turn = match outbox::turn(&claim.event, first.as_ref(), now.at) {
             _ if claim.delivery.insisted && claim.event.settled_by().is_some() => Turn::Go,
             // The store need not be waited for.
-            Turn::Wait(_) if withdrawn.contains(&id) => Turn::Withdraw,
+            Turn::Wait(_) if matches!(unstored.get(&id), Some(State::Withdrawn { .. })) => Turn::Withdraw,
             turn => turn,
         };
         let taken = first.filter(|first| matches!(first.state, State::Delivered { .. }));
@@ -198,18 +195,22 @@ impl Lane {
     }
 
     /// What the channel was told of the call in which a voicemail was left.
-    async fn earlier_call(
+    fn earlier_call(
         &self,
         claim: &Claim,
-        held: &HashSet<(DeliveryId, u64)>,
+        work: &UnderWay,
         now: Moment,
-    ) -> Result<Option<Delivery>, Turn> {
+    ) -> impl Future<Output = Result<Option<Delivery>, Turn>> + Send + use<'_> {
         let id = track::call_delivery(&claim.event, &self.settings.name);
-        if held.iter().any(|(held, _)| *held == id) {
-            return Err(Turn::Wait(ahead(now.at, CALL_FIRST)));
+        let taken = matches!(work.unstored.get(&id), Some(State::Delivered { .. }));
+        let under_way = taken || work.held.iter().any(|(held, _)| *held == id);
+        async move {
+            if under_way {
+                return Err(Turn::Wait(ahead(now.at, CALL_FIRST)));
+            }
+            let call = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
+            Ok(call.filter(|call| matches!(call.state, State::Delivered { .. })))
         }
-        let call = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
-        Ok(call.filter(|call| matches!(call.state, State::Delivered { .. })))
     }
 
     fn cannot_look_up(&self, error: &StoreError, now: Moment) -> Turn {
@@ -232,7 +233,7 @@ impl Lane {
         for claim in claims {
             let settled = outbox::withdraw(claim, now.at);
             self.report(&settled, now.at);
-            work.withdrawn.insert(settled.delivery.id);
+            work.unstored.insert(settled.delivery.id, settled.delivery.state);
             work.settled.push(settled);
         }
     }
