@@ -32,6 +32,7 @@ use crate::store::{Store, StoreError};
 
 mod attempt;
 mod pace;
+mod ready;
 mod report;
 mod take;
 
@@ -100,7 +101,7 @@ pub struct Lane {
     flooded: bool,
 }
 
-/// One message on its way: of a single delivery, or a digest of several.
+/// One message on its way: of a single delivery, of calls of one caller, or a digest.
 struct Parcel {
     claims: Vec<Claim>,
     digest: bool,
@@ -298,9 +299,9 @@ impl Lane {
         self.learn(step, &outcome, draw, now.tick);
         let policy = &self.settings.retry;
         let before = work.settled.len();
-        if digest {
+        if digest || claims.len() > 1 {
             let settled = outbox::settle_together(claims, &outcome, now.at, policy, draw);
-            self.report_digest(&settled, now.at);
+            self.report_together(&settled, if digest { "digest" } else { "group of calls" }, now.at);
             work.settled.extend(settled);
         } else if let Some(claim) = claims.pop() {
             let settled = outbox::settle(claim, outcome, now.at, policy, draw);

@@ -55,11 +55,16 @@ impl Watcher {
                 batch.events.push(event);
             }
         }
+        self.time(&mut batch, now).await?;
         if !batch.is_empty() {
             let events = batch.events.clone();
             let told: Vec<(EventId, EventType)> =
                 batch.deliveries.iter().map(|delivery| (delivery.event_id, delivery.event)).collect();
+            let voicemails = self.end_of_windows(&told, &events);
             self.context.store.commit(batch, now).await?;
+            if !voicemails.is_empty() {
+                self.end_windows(&voicemails, now).await;
+            }
             let idle = self.open.is_empty();
             for event in events {
                 self.report(&event, &told);
