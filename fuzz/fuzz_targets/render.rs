@@ -229,7 +229,7 @@ fn webhook(json: &[u8]) {
     let keys: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["data", "timestamp", "type"]);
     let data = body["data"].as_object().unwrap();
-    assert_eq!(data.len(), 19, "keys are always there");
+    assert_eq!(data.len(), 20, "keys are always there");
     for who in ["caller", "called"] {
         if let Some(e164) = data[who]["e164"].as_str() {
             assert!(e164.strip_prefix('+').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit())), "{e164}");

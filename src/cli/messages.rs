@@ -63,6 +63,7 @@ pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<()
                 event_type: *event_type,
                 recording: recording(channel, &event, now),
                 test: false,
+                waited: samples::waited(*event_type),
             };
             let mut rendered = renderer.render(look, &facts);
             if channel.common.recording == RecordingMode::Attach && event.recording {
@@ -151,7 +152,8 @@ pub(super) async fn send_test(config: &Config, channels: &[String], event_type: 
         let mut event = sample(config, event_type, now);
         // Another id each time: receivers that drop what they have seen must show every test.
         event.uuid = format!("test-{}", now.as_nanosecond());
-        let facts = Facts { event: &event, event_type, recording: Recording::None, test: true };
+        let waited = samples::waited(event_type);
+        let facts = Facts { event: &event, event_type, recording: Recording::None, test: true, waited };
         let rendered = renderer.render(&settings.look, &facts);
         let id = delivery_id(&event, event_type, channel);
         let outcome = built.send(Parcel { id, message: &rendered.message, now, earlier: None }, &mut None).await;

@@ -7,6 +7,7 @@
 //! A name that is not there is an error. The helpers are listed in [`super::helpers`].
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -27,6 +28,8 @@ pub struct Facts<'a> {
     pub recording: Recording,
     /// Whether it is a sample that must say so.
     pub test: bool,
+    /// Of an escalation: how long nobody had acted when it was decided to tell it.
+    pub waited: Option<Duration>,
 }
 
 /// How the audio of an event can be heard.
@@ -101,6 +104,8 @@ pub struct Data<'a> {
     pub returned_by: Option<Cow<'a, str>>,
     /// When the voicemail was heard.
     pub heard_at: Option<Stamp>,
+    /// Of an escalation: how long nobody had acted, since the end of the call; whole minutes, in seconds.
+    pub waited_seconds: Option<u64>,
     /// How many calls the message stands for.
     pub attempts: u32,
     /// The link to the audio, when there is one.
@@ -193,11 +198,18 @@ impl<'a> Data<'a> {
             settled_by: event.settled_by(),
             returned_by: present(extension.filter(|_| settled_at.is_some()), MAX_NUMBER),
             heard_at: settled_at.filter(|_| heard),
+            waited_seconds: facts.waited.map(whole_minutes),
             attempts: 1,
             recording: link(&facts.recording, max_url),
             links: Links::default(),
         }
     }
+}
+
+/// Who waits for a quarter of an hour does not count the seconds.
+fn whole_minutes(waited: Duration) -> u64 {
+    let seconds = waited.as_secs();
+    if seconds < 60 { seconds } else { seconds - seconds % 60 }
 }
 
 fn caller(caller: &Caller) -> CallerData<'_> {
@@ -254,7 +266,7 @@ pub struct Context<'a> {
     /// The fields of [`Data`].
     #[serde(flatten)]
     pub data: &'a Data<'a>,
-    /// `call.missed`, `call.returned`, `voicemail.new` or `voicemail.heard`.
+    /// `call.missed`, `call.returned`, `call.unreturned`, `voicemail.new`, `voicemail.heard` or `voicemail.unheard`.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// `tr` or `en`: the language of the message. The helpers `date`, `time` and `duration` follow it.

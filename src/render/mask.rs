@@ -34,6 +34,7 @@ pub(super) fn data(data: Data<'_>) -> Data<'_> {
         settled_by,
         returned_by,
         heard_at,
+        waited_seconds,
         attempts,
         recording,
         links,
@@ -73,6 +74,7 @@ pub(super) fn data(data: Data<'_>) -> Data<'_> {
         settled_by,
         returned_by: returned_by.map(text),
         heard_at,
+        waited_seconds,
         attempts,
         // Half a URL leads nowhere: the message then says where to listen.
         recording: recording.filter(|link| !numbers.are_in(link.url)),

@@ -164,10 +164,10 @@ impl Renderer {
         let mut problems: Vec<(String, String)> = Vec::new();
         problems.extend(self.check_digest(look, now).map(|problem| (problem, "digest".to_owned())));
         for event_type in EventType::ALL {
-            let samples = samples::all(event_type, now);
+            let (samples, waited) = (samples::all(event_type, now), samples::waited(event_type));
             let failure = samples.iter().find_map(|(sample, event)| {
                 ways.iter().find_map(|(recording, test)| {
-                    let facts = Facts { event, event_type, recording: recording.clone(), test: *test };
+                    let facts = Facts { event, event_type, recording: recording.clone(), test: *test, waited };
                     let failure = self.render(look, &facts).failure?;
                     Some((failure, sample.clone()))
                 })

@@ -39,7 +39,8 @@ pub(crate) fn every_message() -> Vec<SlackMessage> {
         for event_type in EventType::ALL {
             for (_, event) in samples::all(event_type, now()) {
                 for (recording, test) in ways.iter().zip([false, true, false]) {
-                    let facts = Facts { event: &event, event_type, recording: recording.clone(), test };
+                    let waited = samples::waited(event_type);
+                    let facts = Facts { event: &event, event_type, recording: recording.clone(), test, waited };
                     let rendered = renderer.render(&Look::new(ChannelType::Slack, locale), &facts);
                     keep(rendered.message, rendered.failure);
                 }

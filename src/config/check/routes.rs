@@ -5,7 +5,7 @@ use jiff::civil::DateTime;
 
 use super::super::problems::Findings;
 use super::super::shape::{Config, Route, When};
-use super::{known_name, not_empty};
+use super::{escalate, known_name, not_empty};
 use crate::event::EventType;
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
@@ -32,6 +32,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
             }
         }
         patterns(&path, &route.when, findings);
+        escalate::check(&path, route, config, [channels.as_deref(), schedules.as_deref()], findings);
     }
     for (index, test) in config.tests.iter().enumerate() {
         if let Some(known) = &channels {
@@ -70,7 +71,7 @@ pub(super) fn each_known(path: &str, what: &str, names: &[String], known: &[&str
     }
 }
 
-fn each_schedule(path: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
+pub(super) fn each_schedule(path: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
     match names.first() {
         // Of other sections that there are none at all is told by itself.
         Some(_) if known.is_empty() => {

@@ -1,10 +1,12 @@
 //! Who is told of what: the rules, and the samples that test them.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::event::EventType;
-use crate::units::{OneOrManySchema, one_or_many};
+use crate::units::{DurationText, OneOrManySchema, duration, one_or_many};
 
 /// A rule: which events go to which channels.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -22,6 +24,26 @@ pub struct Route {
     /// Matches and notifies nobody.
     #[serde(default)]
     pub mute: bool,
+    /// Who is told when nobody has acted after a while, step by step.
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<EscalationStep>")]
+    pub escalate: Vec<EscalationStep>,
+}
+
+/// Tells `call.unreturned` or `voicemail.unheard`, if that is so then.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct EscalationStep {
+    /// So long after it was told first.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "DurationText")]
+    pub after: Duration,
+    /// Names of channels.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub notify: Vec<String>,
+    /// Name of a schedule: only the time counts in which it is open.
+    #[serde(default)]
+    pub during: Option<String>,
 }
 
 /// What a rule matches. A list matches any of its items; an empty one, everything.
