@@ -17,6 +17,7 @@ mod channels;
 mod health;
 mod routes;
 mod schedules;
+mod summaries;
 
 pub(crate) use routes::some_match_nothing;
 
@@ -41,6 +42,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     channels::check(config, findings);
     schedules::check(config, findings);
     routes::check(config, findings);
+    summaries::check(config, findings);
     health::check(config, findings);
     if let Some(listen) = &config.http.listen
         && listen != "off"

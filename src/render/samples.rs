@@ -109,6 +109,7 @@ pub fn all(event_type: EventType, now: Timestamp) -> Vec<(String, Event)> {
 }
 
 pub use super::notice::samples as notices;
+pub use super::summary::sample as summary;
 
 /// Puts a text wherever the PBX could.
 pub(super) fn fill(event: &mut Event, name: &str, text: &str) {
