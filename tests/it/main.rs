@@ -27,6 +27,7 @@ mod routes;
 mod secrets;
 mod slack;
 mod store_trouble;
+mod summaries;
 mod tls;
 mod told;
 mod traps_paging;
