@@ -247,7 +247,9 @@ fn open(period: Period, events: &[Event]) -> Vec<Open> {
             Some(row) => {
                 row.calls += 1;
                 row.watched |= watched;
+                let name = row.event.caller.name.take();
                 row.event = event.clone();
+                row.event.caller.name = row.event.caller.name.take().or(name);
             }
             None => rows.push(Open { event: event.clone(), since: event.started_at, calls: 1, watched }),
         }

@@ -222,7 +222,10 @@ async fn another_configuration_goes_on_where_the_one_before_it_stood() {
         let yaml = yaml.replace(from, to);
         config::parse("config.yaml", yaml.as_bytes(), office.folder.path(), &|_| None).unwrap()
     };
-    running.reload(changed("notify: [crm]}]", "notify: [crm], always: true}, {at: '20:00', notify: [crm]}]")).await.unwrap();
+    running
+        .reload(changed("notify: [crm]}]", "notify: [crm], always: true}, {at: '20:00', notify: [crm]}]"))
+        .await
+        .unwrap();
     office.pass(&running, 10 * MINUTE, MINUTE).await;
     assert_eq!(summaries(&office).len(), 1, "it was sent by the one before");
     pass_until(&office, &running, "20:03").await;

@@ -157,7 +157,8 @@ fn a_channel_that_masks_numbers_is_shown_none() {
             Message::Slack(message) => String::from_utf8_lossy(&message.post).into_owned(),
             Message::Webhook(message) => String::from_utf8_lossy(&message.body).into_owned(),
         };
-        assert!(text.contains("0542 *** ** 55"), "{text}");
+        // In Slack a star stands in its fullwidth form, since a plain one is markup.
+        assert!(text.contains("0542 *** ** 55") || text.contains("0542 ＊＊＊ ＊＊ 55"), "{text}");
         for number in ["5423334455", "542 333 44 55", "987 65 43"] {
             assert!(!text.contains(number), "{channel:?} shows {number}: {text}");
         }
