@@ -35,3 +35,4 @@ mod traps_settled;
 mod traps_start;
 mod traps_time;
 mod traps_trouble;
+mod week;
