@@ -4,7 +4,7 @@
 //! settled is stored in groups; an attempt does not wait for the disk of the one before. One message may tell several
 //! deliveries together, see `take`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::config::RecordingMode;
 use crate::event::DeliveryId;
 use crate::health::Health;
 use crate::metrics::{ChannelMetrics, Metrics};
-use crate::outbox::{self, Claim, Outcome, Settled};
+use crate::outbox::{self, Claim, Outcome, Settled, State};
 use crate::recording::Recordings;
 use crate::render::{Look, Renderer};
 use crate::retry;
@@ -32,6 +32,7 @@ use crate::store::{Store, StoreError};
 
 mod attempt;
 mod pace;
+mod ready;
 mod report;
 mod take;
 
@@ -100,7 +101,7 @@ pub struct Lane {
     flooded: bool,
 }
 
-/// One message on its way: of a single delivery, or a digest of several.
+/// One message on its way: of a single delivery, of calls of one caller, or a digest.
 struct Parcel {
     claims: Vec<Claim>,
     digest: bool,
@@ -123,8 +124,8 @@ struct UnderWay {
     attempts: Attempts,
     held: HashSet<(DeliveryId, u64)>,
     settled: Vec<Settled>,
-    /// Withdrawn, which the store may not know yet.
-    withdrawn: HashSet<DeliveryId>,
+    /// What has become of deliveries that the store does not know of yet.
+    unstored: HashMap<DeliveryId, State>,
     /// A group on its way to the store, and how many it holds.
     settling: Option<(usize, Settling)>,
     /// What is settled has waited for others long enough.
@@ -262,6 +263,11 @@ impl Lane {
 
     fn stored(&self, settled: Vec<Settled>, result: Result<(), StoreError>, work: &mut UnderWay) {
         work.settling = None;
+        if result.is_ok() {
+            for settled in &settled {
+                work.unstored.remove(&settled.delivery.id);
+            }
+        }
         if let Err(error) = result {
             // The message is out: the note of it is written again, the message is not sent again.
             tracing::error!(channel = self.settings.name, deliveries = settled.len(), %error, "outcomes cannot be stored");
@@ -293,9 +299,9 @@ impl Lane {
         self.learn(step, &outcome, draw, now.tick);
         let policy = &self.settings.retry;
         let before = work.settled.len();
-        if digest {
+        if digest || claims.len() > 1 {
             let settled = outbox::settle_together(claims, &outcome, now.at, policy, draw);
-            self.report_digest(&settled, now.at);
+            self.report_together(&settled, if digest { "digest" } else { "group of calls" }, now.at);
             work.settled.extend(settled);
         } else if let Some(claim) = claims.pop() {
             let settled = outbox::settle(claim, outcome, now.at, policy, draw);
@@ -303,6 +309,7 @@ impl Lane {
             work.settled.push(settled);
         }
         for settled in &work.settled[before..] {
+            work.unstored.insert(settled.delivery.id, settled.delivery.state);
             self.context.health.attempted(&settled.delivery, now);
         }
     }

@@ -86,11 +86,13 @@ pub struct SlackMessage {
     pub post: Bytes,
     /// What the earlier message of the same matter becomes, where it can be changed: only with a bot token.
     pub update: Option<Bytes>,
+    /// What is posted into the thread of that one instead of `post`, which says more and stands alone.
+    pub reply: Option<Bytes>,
 }
 
 impl From<Bytes> for SlackMessage {
     fn from(post: Bytes) -> Self {
-        Self { post, update: None }
+        Self { post, update: None, reply: None }
     }
 }
 

@@ -9,8 +9,15 @@ use crate::cursor::ahead;
 use crate::event::{Closed, DeliveryId, Event, EventId, EventType, Standing};
 use crate::retry;
 
+pub use self::group::{Calls, Group, pin};
+
+mod group;
+
 /// A receiver may ask for a pause, but not for ever.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// A clock that was ahead by more was not merely corrected: it was wrong, and so was what was read from it.
+const CLOCK_AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 /// One event for one channel: one stored row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +62,12 @@ pub struct Delivery {
     /// Since when it waits for `due_at`, by the clock of then; since `created_at` when it has never been put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_since: Option<Timestamp>,
+    /// The schedule of its rule was closed when it was decided, and opens then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
+    /// It is, or may become, one message with further calls of the same caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
 }
 
 impl Delivery {
@@ -82,13 +95,30 @@ impl Delivery {
             last_failure: None,
             memo: None,
             waits_since: None,
+            held_until: None,
+            group: None,
         }
+    }
+
+    /// Since when it could be sent, when its rule had it wait: what is late, or given up, is counted from then.
+    pub fn not_before(&self) -> Option<Timestamp> {
+        self.held_until.max(self.group.as_ref().map(|group| group.until))
+    }
+
+    /// The id of the message that told it: its own, unless that told others too.
+    pub fn message_id(&self) -> DeliveryId {
+        self.group.as_ref().map_or(self.id, |group| group.message)
     }
 
     /// When it is due for a process that starts at `now`: never later than it was to wait when that was decided. A wall
     /// clock that has been set back since, as one that came up wrong is, would otherwise hide it for hours.
+    ///
+    /// An opening is a time on the wall: it stays when the clock was ahead, but not for longer than a day.
     pub fn due_after_restart(&self, now: Timestamp) -> Timestamp {
         let since = self.waits_since.unwrap_or(self.created_at);
+        if self.held_until == Some(self.due_at) && since <= ahead(now, CLOCK_AHEAD) {
+            return self.due_at;
+        }
         let wait = Duration::try_from(self.due_at.duration_since(since)).unwrap_or_default();
         self.due_at.min(ahead(now, wait))
     }
@@ -280,7 +310,9 @@ fn settle_after(
             delivery.last_failure = Some(failure);
         }
         Outcome::RetryAfter { failure, wait } => {
-            let deadline = ahead(delivery.created_at, policy.give_up_after);
+            // Not of the time that a weekend takes, nor of one that only some of a group have.
+            let began = delivery.not_before().map_or(delivery.created_at, |at| at.max(delivery.created_at));
+            let deadline = ahead(began, policy.give_up_after);
             if failure.kind.pauses_channel() {
                 // The channel waits, see `pause`; the delivery keeps its turn and is not charged.
                 delivery.due_at = now;

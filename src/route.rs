@@ -1,5 +1,7 @@
 //! Who is told: the rules of the configuration, applied to one event. Pure.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::config::{Route, When};
@@ -106,6 +108,28 @@ impl Router {
             (true, Some(position)) => Decision::Muted(position),
             (true, None) => Decision::Unrouted,
         }
+    }
+
+    /// Until when a rule holds back what it tells `channel`, when that is decided at `at`: while its schedule is closed.
+    /// A position that is not, or no more, of a rule for this channel holds nothing.
+    pub fn held_until(&self, position: usize, channel: &str, at: Timestamp) -> Option<Timestamp> {
+        let name = self.route_to(position, channel)?.hold.as_deref()?;
+        self.schedules.get(name)?.opens(at).filter(|opens| *opens > at)
+    }
+
+    /// How long a rule has the calls of one caller gather before it tells `channel`, when it does.
+    pub fn gathers(&self, position: usize, channel: &str) -> Option<Duration> {
+        Some(self.route_to(position, channel)?.group?.wait())
+    }
+
+    /// Whether any rule has calls gather.
+    pub fn groups(&self) -> bool {
+        self.rules.iter().any(|rule| rule.route.group.is_some())
+    }
+
+    fn route_to(&self, position: usize, channel: &str) -> Option<&Route> {
+        let route = &self.rules.get(position)?.route;
+        route.notify.iter().any(|known| known == channel).then_some(route)
     }
 
     /// All keys must match; a list matches any of its items, an empty one everything.

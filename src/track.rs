@@ -267,6 +267,16 @@ fn reached_with(event: &Event, returned: &Event) -> bool {
         && same_person(event.caller.number.as_ref(), returned.caller.number.as_ref())
 }
 
+/// Whether both are of one caller of one account, whoever that is.
+pub fn same_caller(a: &Event, b: &Event) -> bool {
+    a.account == b.account && same_person(a.caller.number.as_ref(), b.caller.number.as_ref())
+}
+
+/// Whether both are calls of one caller of one account.
+pub fn same_matter(a: &Event, b: &Event) -> bool {
+    a.kind == Kind::Call && b.kind == Kind::Call && same_caller(a, b)
+}
+
 /// Withheld callers are never taken for one person.
 fn same_person(a: Option<&crate::private::PhoneNumber>, b: Option<&crate::private::PhoneNumber>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if number::same_caller(a, b))

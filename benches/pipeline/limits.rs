@@ -129,6 +129,8 @@ fn record() -> Result<Vec<u8>> {
         last_failure: None,
         memo: None,
         waits_since: None,
+        held_until: None,
+        group: None,
     };
     let mut record = codec::encode(&event)?;
     record.extend(codec::encode(&delivery)?);

@@ -106,7 +106,7 @@ fn known(locale: Locale, event_type: EventType) -> BTreeSet<String> {
         event.queue_wait = Some(10);
         event.called.queue = Some("201".to_owned());
         event.called.number = event.caller.number.clone();
-        let facts = Facts { event: &event, event_type, recording: url, test: true };
+        let facts = Facts { event: &event, event_type, recording: url, test: true, repeated: None };
         let Message::Email(mail) =
             RENDERER.with(|renderer| renderer.render(&Look::new(ChannelType::Email, locale), &facts)).message
         else {
@@ -229,7 +229,7 @@ fn webhook(json: &[u8]) {
     let keys: Vec<_> = body.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["data", "timestamp", "type"]);
     let data = body["data"].as_object().unwrap();
-    assert_eq!(data.len(), 19, "keys are always there");
+    assert_eq!(data.len(), 20, "keys are always there");
     for who in ["caller", "called"] {
         if let Some(e164) = data[who]["e164"].as_str() {
             assert!(e164.strip_prefix('+').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit())), "{e164}");
@@ -251,7 +251,8 @@ fuzz_target!(|data: &[u8]| {
         (false, Some(_)) => link(URL),
         (false, None) => Recording::Elsewhere,
     };
-    let facts = Facts { event: &event, event_type, recording, test: what > 127 };
+    let repeated = (input.which & 0x40 != 0).then(|| samples::repeated(&event));
+    let facts = Facts { event: &event, event_type, recording, test: what > 127, repeated };
     let rendered = RENDERER.with(|renderer| renderer.render(&Look::new(channel, locale), &facts));
     assert_eq!(rendered.failure, None, "a built-in template failed");
     match &rendered.message {

@@ -43,6 +43,7 @@ fn who(party: &Party) -> String {
 fn state(delivery: &DeliveryView) -> String {
     match delivery.state {
         StateName::Pending if delivery.parked => "pending, parked".to_owned(),
+        StateName::Pending if delivery.held_until.is_some() => "held until".to_owned(),
         state => state.to_string(),
     }
 }

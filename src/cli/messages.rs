@@ -28,7 +28,7 @@ const SILENCE: &[u8] = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\
 pub(super) enum Sample {
     /// One event.
     Event(EventType),
-    /// One event of each type, told together.
+    /// A call and a voicemail, told together.
     Digest,
     /// The summary of a day.
     Summary,
@@ -67,6 +67,7 @@ pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<()
                 event_type: *event_type,
                 recording: recording(channel, &event, now),
                 test: false,
+                repeated: None,
             };
             let mut rendered = renderer.render(look, &facts);
             if channel.common.recording == RecordingMode::Attach && event.recording {
@@ -77,7 +78,7 @@ pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<()
             (rendered, delivery_id(&event, *event_type, channel))
         }
         Sample::Digest => {
-            let events = EventType::ALL.map(|event_type| (sample(config, event_type, now), event_type));
+            let events = EventType::FIRST.map(|event_type| (sample(config, event_type, now), event_type));
             let rows =
                 events.each_ref().map(|(event, event_type)| InDigest { event, event_type: *event_type, settled: None });
             let ids = events.each_ref().map(|(event, event_type)| delivery_id(event, *event_type, channel));
@@ -159,7 +160,7 @@ pub(super) async fn send_test(config: &Config, channels: &[String], event_type: 
         let mut event = sample(config, event_type, now);
         // Another id each time: receivers that drop what they have seen must show every test.
         event.uuid = format!("test-{}", now.as_nanosecond());
-        let facts = Facts { event: &event, event_type, recording: Recording::None, test: true };
+        let facts = Facts { event: &event, event_type, recording: Recording::None, test: true, repeated: None };
         let rendered = renderer.render(&settings.look, &facts);
         let id = delivery_id(&event, event_type, channel);
         let outcome = built.send(Parcel { id, message: &rendered.message, now, earlier: None }, &mut None).await;

@@ -16,6 +16,7 @@ use crate::number;
 use crate::private::PhoneNumber;
 use crate::route::{Decision, Router, Subject};
 use crate::schedule::Schedules;
+use crate::units::format_duration;
 
 /// The event; what is not given is not known of it.
 #[derive(Debug, Clone, Args)]
@@ -61,7 +62,9 @@ pub(super) fn route(config: &Config, options: &Options) -> Result<(), Failure> {
             for (channel, rule) in channels {
                 let off = config.channels.iter().any(|known| known.common.name == channel && !known.common.enabled);
                 let aside = if off { " (switched off: `enabled: false`)" } else { "" };
-                say(&format!("{channel}: by routes[{rule}]{aside}"));
+                let held = rules.held(rule, &channel, sample.at);
+                let grouped = rules.grouped(rule, &channel, &sample);
+                say(&format!("{channel}: by routes[{rule}]{aside}{held}{grouped}"));
             }
         }
         Decision::Muted(rule) => say(&format!("nobody: routes[{rule}] says `mute`")),
@@ -92,6 +95,20 @@ impl Rules {
         let zone = app::timezone(config)?;
         let router = Router::new(config.routes.clone(), Schedules::new(&config.schedules, &zone));
         Ok(Self { router, zone, now: Clock::system().now() })
+    }
+
+    /// Until when it would be held back.
+    fn held(&self, rule: usize, channel: &str, at: Timestamp) -> String {
+        let until = self.router.held_until(rule, channel, at);
+        let show = |until: Timestamp| until.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+        until.map(|until| format!(", held until {}", show(until))).unwrap_or_default()
+    }
+
+    /// How long it would wait for further calls of its caller.
+    fn grouped(&self, rule: usize, channel: &str, sample: &Sample) -> String {
+        let groups = sample.event == EventType::CallMissed && !sample.withheld;
+        let wait = self.router.gathers(rule, channel).filter(|_| groups);
+        wait.map(|wait| format!(", grouped for {}", format_duration(wait))).unwrap_or_default()
     }
 
     fn sample(&self, config: &Config, given: &Given) -> Result<Sample, String> {

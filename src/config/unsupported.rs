@@ -21,8 +21,6 @@ const KEYS: &[(&str, &str, Off)] = &[
     ("http", "token", Off::Empty),
     ("http", "token_file", Off::Empty),
     ("routes[]", "escalate", Off::Empty),
-    ("routes[]", "group", Off::Empty),
-    ("routes[]", "hold", Off::Empty),
     ("store", "url", Off::Empty),
     ("store", "url_file", Off::Empty),
 ];

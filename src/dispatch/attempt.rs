@@ -9,11 +9,11 @@ use futures_util::FutureExt as _;
 use super::Context;
 use crate::channel::{Channel, Earlier, Parcel};
 use crate::config::RecordingMode;
-use crate::event::DeliveryId;
-use crate::outbox::{self, Claim, Delivery, Failure, FailureKind, Outcome};
+use crate::event::{DeliveryId, EventType};
+use crate::outbox::{self, Calls, Claim, Delivery, Failure, FailureKind, Outcome};
 use crate::pbx::Audio;
 use crate::recording::{Held, Link};
-use crate::render::{Digest, Facts, File, InDigest, Look, Recording};
+use crate::render::{Digest, Facts, File, InDigest, Look, Recording, Repeated};
 
 /// A message waits this long for a recording URL after its own due time, then goes without.
 pub(super) const URL_PATIENCE: Duration = Duration::from_secs(60);
@@ -33,14 +33,31 @@ impl Sender {
         self.recording != RecordingMode::None
     }
 
-    /// Tries once. The channel bounds its own part; the wait for a link is bounded by [`URL_PATIENCE`].
+    /// Tries once, under `id`. The channel bounds its own part; the wait for a link is bounded by [`URL_PATIENCE`].
     ///
-    /// `earlier` is what the channel has taken of the same matter before.
-    pub(super) async fn send(&self, claim: &mut Claim, earlier: Option<&Delivery>) -> Outcome {
-        guarded(self.attempt(claim, earlier)).await
+    /// Of several claims, calls of one caller, the last is the latest. `earlier` is what the channel has taken of the same
+    /// matter before.
+    pub(super) async fn send(&self, id: DeliveryId, claims: &mut [Claim], earlier: Option<&Delivery>) -> Outcome {
+        let repeated = repeated(claims, earlier);
+        let Some((claim, others)) = claims.split_last_mut() else { return Outcome::Delivered };
+        if others.iter().any(|other| other.delivery.memo != claim.delivery.memo) {
+            // Of other messages.
+            claim.delivery.memo = None;
+        }
+        let outcome = guarded(self.attempt(id, claim, earlier, repeated)).await;
+        for other in others {
+            other.delivery.memo.clone_from(&claim.delivery.memo);
+        }
+        outcome
     }
 
-    async fn attempt(&self, claim: &mut Claim, earlier: Option<&Delivery>) -> Outcome {
+    async fn attempt(
+        &self,
+        id: DeliveryId,
+        claim: &mut Claim,
+        earlier: Option<&Delivery>,
+        repeated: Option<Repeated>,
+    ) -> Outcome {
         let context = &self.context;
         // Of what is over nobody needs to hear the recording.
         let wanted = claim.event.recording && !claim.delivery.event.is_follow_up();
@@ -64,7 +81,7 @@ impl Sender {
                 if attach { Recording::LinkInstead { url, expires_at } } else { Recording::Link { url, expires_at } }
             }
         };
-        let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false };
+        let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false, repeated };
         let mut rendered = context.renderer.render(&self.look, &facts);
         if let Some(Held { audio, .. }) = &held {
             let Audio { content_type, extension, stem, bytes } = audio.clone();
@@ -74,9 +91,8 @@ impl Sender {
         if let Some(failure) = &rendered.failure {
             self.degraded(&claim.delivery.channel, failure);
         }
-        let id = claim.delivery.id;
         let earlier = earlier.map(|earlier| Earlier {
-            id: earlier.id,
+            id: earlier.message_id(),
             memo: earlier.memo.as_deref(),
             shared: earlier.shared.is_some(),
         });
@@ -131,6 +147,16 @@ impl Sender {
         let parcel = Parcel { id, message: &digest.message, now: self.context.clock.now(), earlier: None };
         guarded(self.channel.send(parcel, memo)).await
     }
+}
+
+/// What a message says of the calls that it stands for: those of `claims`, and those under whose message it goes.
+fn repeated(claims: &[Claim], earlier: Option<&Delivery>) -> Option<Repeated> {
+    let delivery = &claims.first()?.delivery;
+    let follows = earlier.is_some() && delivery.event == EventType::CallMissed;
+    let before = delivery.group.as_ref()?.before.clone();
+    let before = if follows { before } else { Calls::default() };
+    let Calls { count, times } = before.with(claims.iter().map(|claim| claim.event.started_at));
+    (count > 1).then_some(Repeated { count, times, follows })
 }
 
 /// A panic in one message must not end the lane; it counts as a failure of ours and comes again.

@@ -70,8 +70,9 @@ impl Lane {
         }
     }
 
-    /// Says what became of a digest, whose deliveries share their end but for those that have no time left.
-    pub(super) fn report_digest(&self, settled: &[Settled], now: Timestamp) {
+    /// Says what became of a message of several deliveries, which share their end but for those that have no time left.
+    /// `message`: what it is, for people.
+    pub(super) fn report_together(&self, settled: &[Settled], message: &str, now: Timestamp) {
         let name = self.settings.name.as_str();
         for one in settled {
             self.count(one, now);
@@ -82,21 +83,22 @@ impl Lane {
             if let Some(why) = why {
                 tracing::error!(
                     channel = name,
+                    message,
                     deliveries = dead,
                     kind = why.kind.as_str(),
                     why = why.text,
-                    "given up: this digest will not be sent unless somebody asks for its messages"
+                    "given up: this message will not be sent unless somebody asks for its deliveries"
                 );
             } else {
-                tracing::info!(channel = name, deliveries = settled.len(), "delivered in one digest");
+                tracing::info!(channel = name, message, deliveries = settled.len(), "delivered in one message");
             }
             return;
         };
         let failure = delivery.last_failure.as_ref();
         let (kind, why) = failure.map_or(("", ""), |failure| (failure.kind.as_str(), failure.text.as_str()));
         tracing::warn!(
-            channel = name, deliveries = settled.len(), dead, kind, why, again_at = %delivery.due_at,
-            "digest not delivered yet"
+            channel = name, message, deliveries = settled.len(), dead, kind, why, again_at = %delivery.due_at,
+            "not delivered yet"
         );
     }
 
@@ -118,7 +120,9 @@ impl Lane {
     }
 }
 
-/// From the record being seen to its being taken.
+/// From the record being seen to its being taken; what its rule had it wait for does not count.
 fn latency(settled: &Settled, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(settled.delivery.seen_at)).unwrap_or_default()
+    let seen_at = settled.delivery.seen_at;
+    let since = settled.delivery.not_before().map_or(seen_at, |at| at.max(seen_at));
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }

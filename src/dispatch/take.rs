@@ -3,10 +3,11 @@
 //! People would rather read one mail than forty. So when more than `digest_over` are due at once on a channel that people
 //! read, one message tells them all; and what is old news goes into such a message on every channel, however few they are.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::attempt::URL_PATIENCE;
+use super::ready::{self, Ready};
 use super::{Lane, Parcel, STORE_PAUSE, UnderWay};
 use crate::channel::email::upload_time;
 use crate::clock::Moment;
@@ -23,12 +24,6 @@ use crate::track;
 /// A voicemail is looked at again after this when its call is just being told: it belongs under that message.
 const CALL_FIRST: Duration = Duration::from_secs(2);
 
-/// A claim that is to be sent, and what the channel has taken of its matter before.
-struct Ready {
-    claim: Claim,
-    earlier: Option<Delivery>,
-}
-
 /// On top of the longest attempt: a lease must outlive it.
 const LEASE_MARGIN: Duration = Duration::from_secs(60);
 
@@ -41,9 +36,6 @@ impl Lane {
             store.hurry(&name, now).await?;
             self.recovered = false;
         }
-        if work.settled.is_empty() && work.settling.is_none() {
-            work.withdrawn.clear();
-        }
         let lease = self.lease();
         let (together, left) = store.claim_together(&name, &self.together(now), lease, now).await?;
         self.flooded = left > 0;
@@ -52,7 +44,7 @@ impl Lane {
             return Ok(true);
         }
         let singles = store.claim_due(&name, free, lease, now).await?;
-        let full = singles.len() == free;
+        let full = singles.len() >= free;
         for ready in self.look(singles, work, now).await {
             self.begin(ready, work, now);
         }
@@ -79,20 +71,24 @@ impl Lane {
             ChannelType::Webhook => usize::MAX,
         };
         let before = self.settings.max_age.map_or(jiff::Timestamp::MIN, |age| back(now.at, age));
-        Together { over, before, most: crate::render::most_in_digest(channel) }
+        let held = channel != ChannelType::Webhook;
+        Together { over, before, held, most: crate::render::most_in_digest(channel) }
     }
 
     fn begin(&mut self, ready: Ready, work: &mut UnderWay, now: Moment) {
-        let Ready { mut claim, earlier } = ready;
-        if claim.delivery.shared.take().is_some() {
-            // The note of a digest that did not get through is not of this message.
-            claim.delivery.memo = None;
+        let Ready { mut claims, earlier } = ready;
+        for claim in &mut claims {
+            if claim.delivery.shared.take().is_some() {
+                // The note of a digest that did not get through is not of this message.
+                claim.delivery.memo = None;
+            }
         }
-        work.held.insert((claim.delivery.id, claim.lease));
+        let Some(id) = outbox::pin(&mut claims) else { return };
+        work.held.extend(claims.iter().map(|claim| (claim.delivery.id, claim.lease)));
         let (sender, step) = (self.sender.clone(), self.pace.begin(now.tick));
         work.attempts.push(Box::pin(async move {
-            let outcome = sender.send(&mut claim, earlier.as_ref()).await;
-            (Parcel { claims: vec![claim], digest: false, step }, outcome)
+            let outcome = sender.send(id, &mut claims, earlier.as_ref()).await;
+            (Parcel { claims, digest: false, step }, outcome)
         }));
     }
 
@@ -101,6 +97,13 @@ impl Lane {
     async fn take_together(&mut self, claims: Vec<Claim>, work: &mut UnderWay, now: Moment) -> Result<(), StoreError> {
         let mut claims = self.look_together(claims, work, now).await;
         if claims.is_empty() {
+            return Ok(());
+        }
+        if ready::are_one(&claims) && claims.iter().all(|claim| is_held(claim) && !claim.delivery.digest_only) {
+            // The others were settled in the night.
+            for ready in self.look(claims, work, now).await {
+                self.begin(ready, work, now);
+            }
             return Ok(());
         }
         claims.sort_by_key(|claim| (claim.delivery.happened_at, claim.delivery.id));
@@ -142,16 +145,16 @@ impl Lane {
         let mut ready = Vec::with_capacity(open.len());
         for claim in open {
             let earlier = match claim.delivery.event {
-                EventType::VoicemailNew => self.earlier_call(&claim, &work.held, now).await,
-                event if event.is_follow_up() => self.first_part(&claim, &work.withdrawn, now).await,
-                _ => Ok(None),
+                EventType::VoicemailNew => self.earlier_call(&claim, work, now).await,
+                event if event.is_follow_up() => self.first_part(&claim, &work.unstored, now).await,
+                _ => self.earlier_of_caller(&claim, now).await,
             };
             match earlier {
-                Ok(earlier) => ready.push(Ready { claim, earlier }),
+                Ok(earlier) => ready.push(Ready::one(claim, earlier)),
                 Err(turn) => self.set_aside(claim, turn, work, now),
             }
         }
-        ready
+        ready::join(ready)
     }
 
     /// The same for a digest: it says of each what has become of it, unless that is so of all. A call that is told by its
@@ -164,15 +167,17 @@ impl Lane {
         for claim in follow_ups {
             let first = track::first_delivery(&claim.event, &self.settings.name);
             let both = firsts.iter().any(|claim| claim.delivery.id == first);
-            match if both { Err(Turn::Withdraw) } else { self.first_part(&claim, &work.withdrawn, now).await } {
+            match if both { Err(Turn::Withdraw) } else { self.first_part(&claim, &work.unstored, now).await } {
                 Ok(_) => told.push(claim),
                 Err(turn) => self.set_aside(claim, turn, work, now),
             }
         }
         let done = told.is_empty() && firsts.iter().all(|claim| moot(claim).is_some());
-        let (gone, rest): (Vec<_>, Vec<_>) = firsts
-            .into_iter()
-            .partition(|claim| done || matches!(moot(claim), Some(Closed::Voicemail | Closed::ByHand)));
+        let (gone, rest): (Vec<_>, Vec<_>) = firsts.into_iter().partition(|claim| match moot(claim) {
+            Some(Closed::Voicemail | Closed::ByHand) => true,
+            // What was settled before the office opened need not be told to it.
+            by => done || (by.is_some() && is_held(claim)),
+        });
         self.withdraw(gone, work, now);
         told.extend(rest);
         told
@@ -182,7 +187,7 @@ impl Lane {
     async fn first_part(
         &self,
         claim: &Claim,
-        withdrawn: &HashSet<DeliveryId>,
+        unstored: &HashMap<DeliveryId, State>,
         now: Moment,
     ) -> Result<Option<Delivery>, Turn> {
         let id = track::first_delivery(&claim.event, &self.settings.name);
@@ -190,7 +195,7 @@ impl Lane {
         let turn = match outbox::turn(&claim.event, first.as_ref(), now.at) {
             _ if claim.delivery.insisted && claim.event.settled_by().is_some() => Turn::Go,
             // The store need not be waited for.
-            Turn::Wait(_) if withdrawn.contains(&id) => Turn::Withdraw,
+            Turn::Wait(_) if matches!(unstored.get(&id), Some(State::Withdrawn { .. })) => Turn::Withdraw,
             turn => turn,
         };
         let taken = first.filter(|first| matches!(first.state, State::Delivered { .. }));
@@ -198,18 +203,32 @@ impl Lane {
     }
 
     /// What the channel was told of the call in which a voicemail was left.
-    async fn earlier_call(
+    fn earlier_call(
         &self,
         claim: &Claim,
-        held: &HashSet<(DeliveryId, u64)>,
+        work: &UnderWay,
         now: Moment,
-    ) -> Result<Option<Delivery>, Turn> {
+    ) -> impl Future<Output = Result<Option<Delivery>, Turn>> + Send + use<'_> {
         let id = track::call_delivery(&claim.event, &self.settings.name);
-        if held.iter().any(|(held, _)| *held == id) {
-            return Err(Turn::Wait(ahead(now.at, CALL_FIRST)));
+        let taken = matches!(work.unstored.get(&id), Some(State::Delivered { .. }));
+        let under_way = taken || work.held.iter().any(|(held, _)| *held == id);
+        async move {
+            if under_way {
+                return Err(Turn::Wait(ahead(now.at, CALL_FIRST)));
+            }
+            let call = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
+            Ok(call.filter(|call| matches!(call.state, State::Delivered { .. })))
         }
-        let call = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
-        Ok(call.filter(|call| matches!(call.state, State::Delivered { .. })))
+    }
+
+    /// The message of the caller's earlier calls, when the channel has taken it.
+    async fn earlier_of_caller(&self, claim: &Claim, now: Moment) -> Result<Option<Delivery>, Turn> {
+        let group = claim.delivery.group.as_ref();
+        let Some(first) = group.map(|group| group.first).filter(|first| *first != claim.delivery.id) else {
+            return Ok(None);
+        };
+        let first = self.context.store.delivery(first).await.map_err(|error| self.cannot_look_up(&error, now))?;
+        Ok(first.filter(|first| matches!(first.state, State::Delivered { .. })))
     }
 
     fn cannot_look_up(&self, error: &StoreError, now: Moment) -> Turn {
@@ -232,7 +251,7 @@ impl Lane {
         for claim in claims {
             let settled = outbox::withdraw(claim, now.at);
             self.report(&settled, now.at);
-            work.withdrawn.insert(settled.delivery.id);
+            work.unstored.insert(settled.delivery.id, settled.delivery.state);
             work.settled.push(settled);
         }
     }
@@ -264,6 +283,11 @@ impl Lane {
 fn moot(claim: &Claim) -> Option<Closed> {
     let asked_for = claim.delivery.insisted || claim.delivery.event.is_follow_up();
     outbox::settled_by(claim).filter(|_| !asked_for)
+}
+
+/// Whether a schedule has held it back.
+fn is_held(claim: &Claim) -> bool {
+    claim.delivery.held_until.is_some()
 }
 
 /// The note that all of them carry.

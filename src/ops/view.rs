@@ -89,6 +89,8 @@ pub struct DeliveryView {
     pub created_at: Timestamp,
     /// When it is tried next; `None` when it is not.
     pub due_at: Option<Timestamp>,
+    /// When it is tried next because its schedule opens then: until then it is held back.
+    pub held_until: Option<Timestamp>,
     /// When it was delivered, given up or withdrawn.
     pub at: Option<Timestamp>,
     /// When the call ended.
@@ -213,6 +215,7 @@ impl DeliveryView {
             attempts: row.attempts,
             created_at: row.created_at,
             due_at,
+            held_until: row.held_until.filter(|until| due_at == Some(*until)),
             at,
             happened_at: row.happened_at,
             caller: event.map(|event| caller(event, reveal)).unwrap_or_default(),
@@ -335,6 +338,8 @@ mod tests {
             last_failure: Some(failure),
             memo: None,
             waits_since: None,
+            held_until: None,
+            group: None,
         }
     }
 
@@ -369,8 +374,8 @@ mod tests {
         let json = serde_json::to_value(&view).unwrap();
         let null: Vec<&str> =
             json.as_object().unwrap().iter().filter(|(_, v)| v.is_null()).map(|(k, _)| &**k).collect();
-        assert_eq!(null, ["account", "due_at", "note", "reason", "uuid"]);
-        assert_eq!(json.as_object().unwrap().len(), 17);
+        assert_eq!(null, ["account", "due_at", "held_until", "note", "reason", "uuid"]);
+        assert_eq!(json.as_object().unwrap().len(), 18);
         assert_eq!(json["caller"], serde_json::json!({"number": null, "display": null, "name": null}));
         assert_eq!((&json["parked"], &json["state"]), (&false.into(), &"dead".into()));
         assert_eq!(serde_json::from_value::<DeliveryView>(json).unwrap(), view, "the command line reads it back");

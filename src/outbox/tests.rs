@@ -51,6 +51,8 @@ fn claim() -> Claim {
         last_failure: None,
         memo: None,
         waits_since: None,
+        held_until: None,
+        group: None,
     };
     Claim { lease: 7, delivery, event }
 }

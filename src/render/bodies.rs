@@ -195,7 +195,13 @@ fn plain(format: BodyFormat, default: &Bytes, story: &Story) -> Bytes {
 /// The names of all variables that a message of any kind has, with nothing in them.
 fn absent(timezone: &TimeZone) -> Map<String, Value> {
     let event = samples::event(EventType::CallMissed, Timestamp::UNIX_EPOCH);
-    let facts = Facts { event: &event, event_type: EventType::CallMissed, recording: Recording::None, test: false };
+    let facts = Facts {
+        event: &event,
+        event_type: EventType::CallMissed,
+        recording: Recording::None,
+        test: false,
+        repeated: None,
+    };
     let data = Data::new(&facts, 0);
     let one = serde_json::to_value(Context::new(&data, &facts, Locale::Tr));
     let many = digest::nothing(timezone);

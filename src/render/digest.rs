@@ -130,7 +130,13 @@ impl Renderer {
         let facts: Vec<Facts<'_>> = events
             .iter()
             .take(most_in_digest(channel))
-            .map(|one| Facts { event: one.event, event_type: one.event_type, recording: Recording::None, test: false })
+            .map(|one| Facts {
+                event: one.event,
+                event_type: one.event_type,
+                recording: Recording::None,
+                test: false,
+                repeated: None,
+            })
             .collect();
         let data: Vec<Data<'_>> = facts.iter().map(|facts| super::data(look, facts, 0)).collect();
         let rows: Vec<Row<'_>> =

@@ -27,6 +27,19 @@ pub struct Facts<'a> {
     pub recording: Recording,
     /// Whether it is a sample that must say so.
     pub test: bool,
+    /// The calls of one caller that the message stands for, when they are several; `event` is the latest.
+    pub repeated: Option<Repeated>,
+}
+
+/// Several calls of one caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeated {
+    /// How many.
+    pub count: u32,
+    /// When they began, earliest first; of very many only the latest.
+    pub times: Vec<Timestamp>,
+    /// The channel was told of earlier ones before: the message belongs under that one.
+    pub follows: bool,
 }
 
 /// How the audio of an event can be heard.
@@ -103,6 +116,8 @@ pub struct Data<'a> {
     pub heard_at: Option<Stamp>,
     /// How many calls the message stands for.
     pub attempts: u32,
+    /// When they began, earliest first, of very many only the latest. RFC 3339, UTC, whole seconds.
+    pub calls: Vec<Stamp>,
     /// The link to the audio, when there is one.
     pub recording: Option<RecordingData<'a>>,
     /// Links to ringback's own pages.
@@ -193,7 +208,11 @@ impl<'a> Data<'a> {
             settled_by: event.settled_by(),
             returned_by: present(extension.filter(|_| settled_at.is_some()), MAX_NUMBER),
             heard_at: settled_at.filter(|_| heard),
-            attempts: 1,
+            attempts: facts.repeated.as_ref().map_or(1, |repeated| repeated.count),
+            calls: match &facts.repeated {
+                Some(repeated) => repeated.times.iter().copied().map(Stamp).collect(),
+                None => vec![Stamp(event.started_at)],
+            },
             recording: link(&facts.recording, max_url),
             links: Links::default(),
         }
@@ -263,6 +282,8 @@ pub struct Context<'a> {
     pub who: String,
     /// The same with a name of at most 24 characters, so that the number after it is seen in a list of mails.
     pub brief: String,
+    /// `3 arama`, `3 calls`; null when the message stands for one.
+    pub repeated: Option<String>,
     /// The extension with its name: `1002 (Dahili 1)`, or what is known of it. May be null.
     pub extension: Option<String>,
     /// True when there is audio but no link to it: the message says where to listen.
@@ -282,6 +303,10 @@ impl<'a> Context<'a> {
             locale,
             who: who(&data.caller, locale),
             brief: brief(&data.caller, locale),
+            repeated: (data.attempts > 1).then(|| match locale {
+                Locale::Tr => format!("{} arama", data.attempts),
+                Locale::En => format!("{} calls", data.attempts),
+            }),
             extension: extension(&data.called),
             listen_elsewhere: data.recording.is_none()
                 && !matches!(facts.recording, Recording::None | Recording::Attached { .. }),

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::facts::{Context, Stamp};
-use super::helpers::{date, mrkdwn, slack_url, time};
+use super::helpers::{date, mrkdwn, slack_url, time, times};
 use crate::event::{Closed, EventType};
 use crate::message::{Locale, Mail};
 
@@ -68,7 +68,12 @@ pub(super) fn title(context: &Context<'_>, timezone: &TimeZone) -> String {
     };
     let settled_at = context.data.returned_at.or(context.data.heard_at).filter(|_| context.event_type.is_follow_up());
     let Stamp(at) = settled_at.unwrap_or(context.data.started_at);
-    format!("{test}{what}: {} ({})", context.who, time(at, timezone))
+    let often = match (context.event_type, context.locale, context.data.attempts) {
+        (EventType::CallMissed, Locale::Tr, often @ 2..) => format!(" ({often} kez)"),
+        (EventType::CallMissed, Locale::En, often @ 2..) => format!(" ({often} times)"),
+        _ => String::new(),
+    };
+    format!("{test}{what}{often}: {} ({})", context.who, time(at, timezone))
 }
 
 /// The rest, one fact a line, without links.
@@ -87,6 +92,10 @@ pub(super) fn facts(context: &Context<'_>, timezone: &TimeZone) -> Vec<String> {
     };
     let Stamp(at) = context.data.started_at;
     let mut lines = vec![format!("{when}: {}", date(at, timezone, context.locale))];
+    if let Some(repeated) = &context.repeated {
+        let calls: Vec<_> = context.data.calls.iter().map(|Stamp(at)| *at).collect();
+        lines.push(format!("{repeated}: {}", times(&calls, timezone, context.locale)));
+    }
     let rows = [
         (called, context.data.called.display.as_deref()),
         (extension, context.extension.as_deref()),

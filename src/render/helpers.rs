@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `date TIME` | `22.11.2026 08:07` (tr), `22 Nov 2026, 08:07` (en), in the configured time zone |
 //! | `time TIME` | `08:07` |
+//! | `times TIMES` | `08:07, 08:09, 08:15`; with their dates when they are not of one day |
 //! | `duration SECONDS` | `1 dk 5 sn` (tr), `1 min 5 s` (en) |
 //! | `default VALUE OTHER` | the value, or the other one when it is absent or empty |
 //! | `mrkdwn TEXT` | the text for a `mrkdwn` element of Slack: no mention, link or markup can arise from it |
@@ -31,6 +32,7 @@ use crate::message::Locale;
 pub(super) enum Help {
     Date(TimeZone),
     Time(TimeZone),
+    Times(TimeZone),
     Duration,
     Default,
     Mrkdwn,
@@ -52,10 +54,11 @@ pub(super) fn register(registry: &mut Handlebars<'_>, timezone: &TimeZone, forma
 }
 
 /// Every helper, by its name in templates.
-pub(super) fn all(timezone: &TimeZone, format: BodyFormat) -> [(&'static str, Help); 10] {
+pub(super) fn all(timezone: &TimeZone, format: BodyFormat) -> [(&'static str, Help); 11] {
     [
         ("date", Help::Date(timezone.clone())),
         ("time", Help::Time(timezone.clone())),
+        ("times", Help::Times(timezone.clone())),
         ("duration", Help::Duration),
         ("default", Help::Default),
         ("mrkdwn", Help::Mrkdwn),
@@ -121,6 +124,11 @@ impl HelperDef for Help {
         let text = match self {
             Self::Date(zone) => date(moment()?, zone, locale),
             Self::Time(zone) => time(moment()?, zone),
+            Self::Times(zone) => {
+                let all = value.as_array().into_iter().flatten();
+                let all: Vec<Timestamp> = all.filter_map(|one| one.as_str()?.parse().ok()).collect();
+                times(&all, zone, locale)
+            }
             Self::Duration => {
                 duration(value.as_u64().ok_or_else(|| wrong("needs seconds such as `duration_seconds`"))?, locale)
             }
@@ -147,6 +155,14 @@ pub(super) fn date(at: Timestamp, zone: &TimeZone, locale: Locale) -> String {
 /// The time of day.
 pub(super) fn time(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%H:%M").to_string()
+}
+
+/// Times of day, with their dates when they are not of one day.
+pub(super) fn times(all: &[Timestamp], zone: &TimeZone, locale: Locale) -> String {
+    let day = |at: &Timestamp| at.to_zoned(zone.clone()).date();
+    let one_day = all.windows(2).all(|two| day(&two[0]) == day(&two[1]));
+    let show = |at: &Timestamp| if one_day { time(*at, zone) } else { date(*at, zone, locale) };
+    all.iter().map(show).collect::<Vec<_>>().join(", ")
 }
 
 /// A length in the largest two units that it fills.
@@ -229,6 +245,16 @@ mod tests {
         assert_eq!(date(at, &istanbul, Locale::Tr), "23.11.2026 00:07");
         assert_eq!(date(at, &istanbul, Locale::En), "23 Nov 2026, 00:07");
         assert_eq!(time(at, &TimeZone::UTC), "21:07");
+    }
+
+    #[test]
+    fn several_times_are_times_of_day_unless_they_are_of_several_days() {
+        let istanbul = TimeZone::get("Europe/Istanbul").unwrap();
+        let at = |times: &[&str]| -> Vec<Timestamp> { times.iter().map(|time| time.parse().unwrap()).collect() };
+        let morning = at(&["2026-11-22T05:07:24Z", "2026-11-22T05:09:00Z"]);
+        assert_eq!(times(&morning, &istanbul, Locale::Tr), "08:07, 08:09");
+        let night = at(&["2026-11-22T20:50:00Z", "2026-11-22T21:10:00Z"]);
+        assert_eq!(times(&night, &istanbul, Locale::Tr), "22.11.2026 23:50, 23.11.2026 00:10");
     }
 
     #[test]

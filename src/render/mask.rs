@@ -35,6 +35,7 @@ pub(super) fn data(data: Data<'_>) -> Data<'_> {
         returned_by,
         heard_at,
         attempts,
+        calls,
         recording,
         links,
     } = data;
@@ -74,6 +75,7 @@ pub(super) fn data(data: Data<'_>) -> Data<'_> {
         returned_by: returned_by.map(text),
         heard_at,
         attempts,
+        calls,
         // Half a URL leads nowhere: the message then says where to listen.
         recording: recording.filter(|link| !numbers.are_in(link.url)),
         links,

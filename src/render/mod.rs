@@ -32,7 +32,7 @@ pub use self::attach::File;
 use self::bodies::Story;
 pub use self::digest::{Digest, InDigest, most_in_digest};
 use self::facts::{Context, Data};
-pub use self::facts::{Facts, Recording};
+pub use self::facts::{Facts, Recording, Repeated};
 pub use self::look::Look;
 use self::templates::Templates;
 use crate::body::Body;
@@ -112,12 +112,21 @@ impl Renderer {
                     Err(failure) => (fallback::slack(&context, &self.timezone), Some(failure)),
                 };
                 // Without it the earlier message stays as it is, and this one says all there is to say.
-                let update = facts.event_type.is_follow_up().then(|| self.slack(&context, "update.json")).transpose();
-                let (update, failure) = match update {
-                    Ok(update) => (update, failure),
-                    Err(other) => (None, failure.or(Some(other))),
+                let again = facts.repeated.as_ref().is_some_and(|repeated| repeated.follows);
+                let made = match facts.event_type {
+                    event if event.is_follow_up() => {
+                        self.slack(&context, "update.json").map(|update| (Some(update), None))
+                    }
+                    EventType::CallMissed if again && failure.is_none() => {
+                        self.slack(&context, "again.json").map(|reply| (Some(post.clone()), Some(reply)))
+                    }
+                    _ => Ok((None, None)),
                 };
-                (Message::Slack(SlackMessage { post, update }), failure)
+                let ((update, reply), failure) = match made {
+                    Ok(made) => (made, failure),
+                    Err(other) => ((None, None), failure.or(Some(other))),
+                };
+                (Message::Slack(SlackMessage { post, update, reply }), failure)
             }
             ChannelType::Webhook => {
                 let context = context();
@@ -167,7 +176,14 @@ impl Renderer {
                 // Only mails attach; that their words are there shows with one sample, and a reload waits for all this.
                 let attaches = look.channel == ChannelType::Email && index == 0;
                 ways[..if attaches { 5 } else { 3 }].iter().find_map(|(recording, test)| {
-                    let facts = Facts { event, event_type, recording: recording.clone(), test: *test };
+                    let repeated = (*recording == Recording::Elsewhere).then(|| samples::repeated(event));
+                    let facts = Facts {
+                        event,
+                        event_type,
+                        recording: recording.clone(),
+                        test: *test,
+                        repeated: repeated.clone(),
+                    };
                     let failure = self.render(look, &facts).failure?;
                     Some((failure, sample.clone()))
                 })

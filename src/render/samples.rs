@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cursor::ahead;
+use super::facts::Repeated;
+use crate::cursor::{ahead, back};
 use crate::event::{Called, Caller, Closed, Ending, Event, EventId, EventType, Kind, Standing};
 use crate::private::{Digits, PersonName, PhoneNumber};
 
@@ -106,6 +107,12 @@ pub fn all(event_type: EventType, now: Timestamp) -> Vec<(String, Event)> {
         samples.push((format!("hostile {position}"), hostile));
     }
     samples
+}
+
+/// The latest of three calls of one caller, of which the channel was told before.
+pub fn repeated(event: &Event) -> Repeated {
+    let times = [480, 60, 0].map(|ago| back(event.started_at, Duration::from_secs(ago)));
+    Repeated { count: 3, times: times.to_vec(), follows: true }
 }
 
 pub use super::notice::samples as notices;

@@ -21,7 +21,7 @@ pub(super) fn link() -> Recording {
 }
 
 pub(super) fn facts(event: &Event, event_type: EventType, recording: Recording) -> Facts<'_> {
-    Facts { event, event_type, recording, test: false }
+    Facts { event, event_type, recording, test: false, repeated: None }
 }
 
 fn sample(event_type: EventType, name: &str) -> Event {

@@ -103,6 +103,8 @@ pub(super) fn delivery(uuid: &str, channel: &str) -> Delivery {
         last_failure: None,
         memo: None,
         waits_since: None,
+        held_until: None,
+        group: None,
     }
 }
 
@@ -259,7 +261,7 @@ pub(super) async fn claims_come_by_the_time_of_the_call_whenever_they_came_due_u
 }
 
 fn together(over: usize, most: usize) -> Together {
-    Together { over, before: Timestamp::MIN, most }
+    Together { over, before: Timestamp::MIN, held: false, most }
 }
 
 pub(super) async fn more_than_so_many_due_at_once_are_claimed_together(open: impl AsyncFn(Moment) -> Shared) {
@@ -283,7 +285,7 @@ pub(super) async fn old_news_is_claimed_together_however_little_it_is(open: impl
     store.commit(batch(rows.clone()), morning()).await.unwrap();
     drop(store);
     let store = open(morning()).await;
-    let before = |ago| Together { over: usize::MAX, before: back(morning().at, ago), most: 9 };
+    let before = |ago| Together { over: usize::MAX, before: back(morning().at, ago), held: false, most: 9 };
     let (claims, left) = store.claim_together(CRM, &before(3 * SECOND), LEASE, morning()).await.unwrap();
     assert_eq!((ids(&claims), left), (vec![rows[0].id, rows[2].id], 0));
     assert_eq!(ids(&claim(&store, morning()).await), [rows[1].id]);

@@ -4,7 +4,7 @@
 //! of the due ones comes first is told by their calls, so that a backlog goes out in the order in which it arose. Leases
 //! are kept here only: the store is locked by one process, and with that process its claims are gone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use crate::clock::Moment;
 use crate::event::DeliveryId;
 use crate::outbox::Delivery;
 use crate::store::Together;
+
+/// How far apart by tick may be what was held back until the same time.
+const SAME_OPENING: Duration = Duration::from_secs(30);
 
 /// Hashes ids and keys that end in one: they are digests already, so eight of their bytes are as good as any hash.
 #[derive(Debug, Default, Clone, Copy)]
@@ -54,8 +57,20 @@ struct Lane {
     since: BTreeSet<(Duration, DeliveryId)>,
     /// The same, by when the call was: what may go as a message of its own …
     single: BTreeSet<(Timestamp, DeliveryId)>,
+    /// … what a schedule has held back …
+    held: BTreeSet<(Timestamp, DeliveryId)>,
     /// … and what only a digest tells.
     together: BTreeSet<(Timestamp, DeliveryId)>,
+    /// Those that are, or become, one message with others, by what they share; in whatever place they are.
+    groups: IdMap<DeliveryId, BTreeSet<DeliveryId>>,
+}
+
+/// Among which of the due ones a delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Single,
+    Held,
+    Together,
 }
 
 /// Whose turn it is.
@@ -63,7 +78,10 @@ struct Lane {
 struct Turn {
     tick: Duration,
     happened_at: Timestamp,
-    digest_only: bool,
+    place: Place,
+    group: Option<DeliveryId>,
+    /// Nothing has been tried yet.
+    untouched: bool,
     /// It waits because the receiver was in trouble.
     held_up: bool,
     /// 0 when nobody holds it.
@@ -82,7 +100,13 @@ impl Index {
         let turn = Turn {
             tick: now.tick + wait,
             happened_at: delivery.happened_at,
-            digest_only: delivery.digest_only,
+            place: match delivery.held_until {
+                _ if delivery.digest_only => Place::Together,
+                Some(_) => Place::Held,
+                None => Place::Single,
+            },
+            group: delivery.group.as_ref().map(|group| group.message),
+            untouched: delivery.attempts == 0 && delivery.last_failure.is_none(),
             held_up: delivery.last_failure.as_ref().is_some_and(|failure| failure.kind.is_trouble()),
             lease: 0,
         };
@@ -101,8 +125,8 @@ impl Index {
         }
     }
 
-    /// Leases the due deliveries of a channel whose calls were the earliest; not those that only a digest tells. A lease
-    /// that ended makes its delivery due again.
+    /// Leases the due deliveries of a channel whose calls were the earliest, and those that are one message with them; not
+    /// those that only a digest tells. A lease that ended makes its delivery due again.
     pub(super) fn claim(
         &mut self,
         channel: &str,
@@ -112,9 +136,15 @@ impl Index {
     ) -> Vec<(DeliveryId, u64)> {
         let Some(lane) = self.lanes.get_mut(channel) else { return Vec::new() };
         lane.ripen(now);
-        let due = lane.single.iter().filter(|(_, id)| lane.is_due(*id, now)).take(limit);
-        let due = due.map(|(_, id)| *id).collect();
-        self.lease(channel, due, now + lease)
+        let due = |(_, id): &&(Timestamp, DeliveryId)| lane.is_due(*id, now);
+        let mut rows: Vec<_> = lane.single.iter().filter(due).take(limit).copied().collect();
+        if !lane.held.is_empty() {
+            rows.extend(lane.held.iter().filter(due).take(limit));
+            rows.sort_unstable();
+            rows.truncate(limit);
+        }
+        let ids = lane.with_companions(rows.into_iter().map(|(_, id)| id).collect());
+        self.lease(channel, ids, now + lease)
     }
 
     /// Leases what one digest is to tell, earliest call first, and says how many more are to be told so.
@@ -127,11 +157,13 @@ impl Index {
     ) -> (Vec<(DeliveryId, u64)>, usize) {
         let Some(lane) = self.lanes.get_mut(channel) else { return (Vec::new(), 0) };
         lane.ripen(now);
-        let all = lane.single.len() + lane.together.len();
-        let flood = all > together.over;
+        let all = lane.single.len() + lane.held.len() + lane.together.len();
+        let flood = all.saturating_sub(lane.companions()) > together.over;
+        let held = flood || (together.held && lane.has_many_held());
         let singles = lane.single.iter().take_while(|(happened_at, _)| flood || *happened_at < together.before);
         let due = |(_, id): &&(Timestamp, DeliveryId)| lane.is_due(*id, now);
         let mut rows: Vec<(Timestamp, DeliveryId)> = singles.filter(due).take(together.most).copied().collect();
+        rows.extend(lane.held.iter().filter(due).take(if held { together.most } else { 0 }));
         rows.extend(lane.together.iter().filter(due).take(together.most));
         rows.sort_unstable();
         rows.truncate(together.most);
@@ -187,6 +219,15 @@ impl Index {
         }
     }
 
+    /// What nobody holds, was not tried yet, and waits for others to become one message with it.
+    pub(super) fn gathering(&self, now: Duration) -> Vec<DeliveryId> {
+        let waits = |lane: &Lane, id: &DeliveryId| {
+            lane.turns.get(id).is_some_and(|turn| turn.lease == 0 && turn.untouched && turn.tick > now)
+        };
+        let lanes = self.lanes.values();
+        lanes.flat_map(|lane| lane.groups.values().flatten().filter(|id| waits(lane, id)).copied()).collect()
+    }
+
     /// The earliest tick of a channel, leased ones included.
     pub(super) fn next_due(&self, channel: &str) -> Option<Duration> {
         let lane = self.lanes.get(channel)?;
@@ -207,29 +248,92 @@ impl Lane {
     fn place(&mut self, id: DeliveryId, turn: Turn) {
         self.take_out(id);
         self.turns.insert(id, turn);
+        if let Some(group) = turn.group {
+            self.groups.entry(group).or_default().insert(id);
+        }
         self.waiting.insert((turn.tick, id));
     }
 
     fn take_out(&mut self, id: DeliveryId) {
-        if let Some(old) = self.turns.remove(&id)
-            && !self.waiting.remove(&(old.tick, id))
+        let Some(old) = self.turns.remove(&id) else { return };
+        if let Some(key) = old.group
+            && let Some(group) = self.groups.get_mut(&key)
         {
+            group.remove(&id);
+            if group.is_empty() {
+                self.groups.remove(&key);
+            }
+        }
+        if !self.waiting.remove(&(old.tick, id)) {
             self.since.remove(&(old.tick, id));
-            let by_call = if old.digest_only { &mut self.together } else { &mut self.single };
-            by_call.remove(&(old.happened_at, id));
+            self.by_call(old.place).remove(&(old.happened_at, id));
+        }
+    }
+
+    fn by_call(&mut self, place: Place) -> &mut BTreeSet<(Timestamp, DeliveryId)> {
+        match place {
+            Place::Single => &mut self.single,
+            Place::Held => &mut self.held,
+            Place::Together => &mut self.together,
         }
     }
 
     /// Moves on what has come due.
     fn ripen(&mut self, now: Duration) {
+        let mut opened = false;
         while let Some(&(tick, id)) = self.waiting.first().filter(|(tick, _)| *tick <= now) {
             self.waiting.pop_first();
-            if let Some(turn) = self.turns.get(&id) {
+            if let Some(Turn { place, happened_at, untouched, .. }) = self.turns.get(&id).copied() {
                 self.since.insert((tick, id));
-                let by_call = if turn.digest_only { &mut self.together } else { &mut self.single };
-                by_call.insert((turn.happened_at, id));
+                self.by_call(place).insert((happened_at, id));
+                opened |= place == Place::Held && untouched;
             }
         }
+        if opened {
+            self.open(now);
+        }
+    }
+
+    /// What waits for the same opening comes due with the first of it: their ticks were reckoned by a wall clock that may
+    /// have been set by a little since.
+    fn open(&mut self, now: Duration) {
+        let soon = self.waiting.iter().take_while(|(tick, _)| *tick <= now + SAME_OPENING);
+        let turns = soon.filter_map(|(_, id)| Some((*id, *self.turns.get(id)?)));
+        let same = |turn: &Turn| turn.place == Place::Held && turn.untouched && turn.lease == 0;
+        let rest: Vec<(DeliveryId, Turn)> = turns.filter(|(_, turn)| same(turn)).collect();
+        for (id, turn) in rest {
+            self.place(id, Turn { tick: now, ..turn });
+            self.waiting.remove(&(now, id));
+            self.since.insert((now, id));
+            self.held.insert((turn.happened_at, id));
+        }
+    }
+
+    /// These, and the free ones that are one message with one of them.
+    fn with_companions(&self, mut ids: Vec<DeliveryId>) -> Vec<DeliveryId> {
+        if self.groups.is_empty() {
+            return ids;
+        }
+        let mut known: HashSet<DeliveryId> = ids.iter().copied().collect();
+        let group = |id: &DeliveryId| self.groups.get(&self.turns.get(id)?.group?);
+        for companions in ids.clone().iter().filter_map(group) {
+            let free = companions.iter().filter(|id| self.turns.get(*id).is_some_and(|turn| turn.lease == 0));
+            ids.extend(free.filter(|id| known.insert(**id)));
+        }
+        ids
+    }
+
+    /// How many of the due ones add no message, since they are one with another.
+    fn companions(&self) -> usize {
+        let due = |id: &&DeliveryId| self.turns.get(*id).is_some_and(|turn| self.since.contains(&(turn.tick, **id)));
+        self.groups.values().map(|group| group.iter().filter(due).count().saturating_sub(1)).sum()
+    }
+
+    /// Whether what was held back is more than one message.
+    fn has_many_held(&self) -> bool {
+        let mut messages =
+            self.held.iter().map(|(_, id)| self.turns.get(id).and_then(|turn| turn.group).unwrap_or(*id));
+        messages.next().is_some_and(|first| messages.any(|other| other != first))
     }
 
     /// Whether what was due at some tick is so at this one, which a late caller may have read before.

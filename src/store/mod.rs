@@ -105,6 +105,8 @@ pub struct Together {
     pub over: usize,
     /// … or those whose call ended before this.
     pub before: Timestamp,
+    /// … or those that a schedule has held back, when they are several; they are in the first case too, not in the second.
+    pub held: bool,
     /// At most this many at once.
     pub most: usize,
 }
@@ -125,7 +127,8 @@ pub trait Store: Send + Sync {
     async fn cursor(&self, source: &Source) -> Result<Option<Cursor>, StoreError>;
 
     /// Takes up to `limit` due deliveries of `channel`, those of the earliest calls first, without those that only a
-    /// digest tells. Nobody else gets them until the lease ends.
+    /// digest tells. With one come those that are one message with it, over the limit. Nobody else gets them until the
+    /// lease ends.
     async fn claim_due(
         &self,
         channel: &str,
@@ -143,6 +146,13 @@ pub trait Store: Send + Sync {
         lease: Duration,
         now: Moment,
     ) -> Result<(Vec<Claim>, usize), StoreError>;
+
+    /// Deliveries that nobody has tried yet and that wait for others to become one message with them; see
+    /// [`Delivery::gathers`].
+    async fn gathering(&self, now: Moment) -> Result<Vec<(Delivery, Event)>, StoreError>;
+
+    /// Makes pending deliveries due now, and with them the end of their window; other ones stay as they are.
+    async fn hasten(&self, ids: &[DeliveryId], now: Moment) -> Result<(), StoreError>;
 
     /// Makes due now what waits because an attempt found the receiver of `channel` in trouble: it is well again. Only
     /// until the process ends; what is stored stays as it is.

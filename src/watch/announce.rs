@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Watcher;
+use super::read::FOLLOW_UP_EVERY;
 use crate::cursor::{Cursor, back};
 use crate::event::{Caller, Closed, Event, EventId, EventType, Kind, Quiet, Record, Standing};
 use crate::outbox::Delivery;
@@ -54,11 +55,17 @@ impl Watcher {
                 batch.events.push(event);
             }
         }
+        self.time(&mut batch, now).await?;
         if !batch.is_empty() {
             let events = batch.events.clone();
             let told: Vec<(EventId, EventType)> =
                 batch.deliveries.iter().map(|delivery| (delivery.event_id, delivery.event)).collect();
+            let voicemails = self.end_of_windows(&told, &events);
             self.context.store.commit(batch, now).await?;
+            if !voicemails.is_empty() {
+                self.end_windows(&voicemails, now).await;
+            }
+            let idle = self.open.is_empty();
             for event in events {
                 self.report(&event, &told);
                 if event.is_open() {
@@ -66,6 +73,10 @@ impl Watcher {
                 } else {
                     self.open.remove(&event.id);
                 }
+            }
+            if idle && !self.open.is_empty() {
+                // Until now nothing was followed, and so the next wider read may be an hour away.
+                self.agenda.follow_up = self.agenda.follow_up.min(now.tick + FOLLOW_UP_EVERY);
             }
         }
         if let Some(cursor) = cursor {

@@ -84,6 +84,7 @@ fn follow_up(event: &Event, first: Delivery, now: Timestamp) -> Delivery {
         // Not before the first part, in whatever order a backlog goes out.
         happened_at: event.settled_at().unwrap_or(now).max(event.ended_at),
         seen_at: now,
+        group: first.group.as_ref().map(|group| group.of_ends(now)),
         ..Delivery::new(event, first.channel, first.rule, now)
     }
 }

@@ -24,6 +24,7 @@ mod announce;
 mod endings;
 mod plan;
 mod read;
+mod timing;
 mod walk;
 
 use plan::{Agenda, Step};

@@ -14,7 +14,7 @@ use crate::store::StoreError;
 use crate::track;
 
 /// The wider read while announced calls are open.
-const FOLLOW_UP_EVERY: Duration = Duration::from_secs(5 * 60);
+pub(super) const FOLLOW_UP_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// How much longer than it is watched for the wider read looks back for an open call, which is dated by its start.
 const LONG_CALL: Duration = Duration::from_secs(2 * 3600);

@@ -6,13 +6,14 @@ use ringback::body::Recipe;
 use tempfile::TempDir;
 
 use crate::binary::{LIMIT, configure, root, run, start};
+use crate::harness::WEBHOOK_SECRET;
 
 const SECRETS: [(&str, &str); 5] = [
     ("BULUTSANTRALIM_API_KEY", "K1"),
     ("SMTP_PASSWORD", "p"),
     ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/X0"),
     ("SLACK_BOT_TOKEN", "xoxb-0"),
-    ("CRM_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ("CRM_SECRET", WEBHOOK_SECRET),
 ];
 
 fn example() -> String {
@@ -53,7 +54,7 @@ fn the_recipes_of_the_readme_can_be_used_as_they_stand_there() {
     configure(folder.path(), &whole);
     let url = "https://hooks.example.com/services/T0B0X0";
     let variables = ["TEAMS_URL", "DISCORD_URL", "MATTERMOST_URL", "GOOGLE_CHAT_URL"].map(|name| (name, url));
-    let others = [("TELEGRAM_TOKEN", "123:abc"), ("NTFY_TOKEN", "tk_abc"), ("N8N_SECRET", SECRETS[3].1)];
+    let others = [("TELEGRAM_TOKEN", "123:abc"), ("NTFY_TOKEN", "tk_abc"), ("N8N_SECRET", WEBHOOK_SECRET)];
     let ended = start(folder.path(), &["check"], &[&variables[..], &others[..]].concat()).end(LIMIT);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
 }

@@ -6,7 +6,7 @@ use ringback::config::{self, Config};
 use ringback::event::{DeliveryId, EventId, EventType};
 use ringback::outbox::State;
 use ringback::sim::pbx::{Direction, Endpoint, MarksRead, PbxOptions, SimCall};
-use ringback::sim::receiver::{Mode, Received};
+use ringback::sim::receiver::{BOT_TOKEN, CHANNEL_ID, Mode, Post, Received};
 use serde_json::{Value, json};
 
 use crate::harness::{Office, Running, in_time};
@@ -370,4 +370,110 @@ async fn a_kill_between_the_end_and_its_telling_loses_nothing() {
     let ids: Vec<_> =
         office.webhook.received().iter().map(|one| one.header("webhook-id").unwrap().to_owned()).collect();
     assert_eq!(ids.iter().filter(|other| **other == id).count(), 2, "the same id on both attempts");
+}
+
+/// The office's configuration, in which a bot posts to Slack.
+fn with_bot(office: &Office) -> Config {
+    let webhook = format!("webhook_url: '{}'", office.slack.url());
+    let bot = format!("bot_token: '{BOT_TOKEN}', channel: '{CHANNEL_ID}', api_url: '{}'", office.slack.api_url());
+    let yaml = office.yaml();
+    assert!(yaml.contains(&webhook));
+    config::parse("config.yaml", yaml.replace(&webhook, &bot).as_bytes(), office.folder.path(), &|_| None)
+        .unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// What stands in the channel: text, position of the message in whose thread it stands, how often it was changed.
+fn posts(office: &Office) -> Vec<(String, Option<usize>, usize)> {
+    let posts = office.slack.posts();
+    let place = |ts: &String| posts.iter().position(|post| post.ts == *ts).unwrap();
+    let row = |post: &Post| {
+        let text = post.message["text"].as_str().unwrap().split(" (").next().unwrap().to_owned();
+        (text, post.thread.as_ref().map(place), post.changes)
+    };
+    posts.iter().map(row).collect()
+}
+
+#[tokio::test]
+async fn a_bots_message_is_struck_through_when_its_call_is_returned_and_the_details_stand_below_it() {
+    let mut office = office().await;
+    office.routes = "[{notify: slack}]".to_owned();
+    let running = office.run_with(&with_bot(&office)).await;
+    office.miss("c1");
+    office.pass_until(&running, 3 * MINUTE, 10 * SECOND, || posts(&office).len() == 1).await.unwrap();
+    call_back(&office, "c1");
+    office.pass(&running, 6 * MINUTE, 10 * SECOND).await;
+    running.stop().await;
+    let end = "Geri arandı: 0312 123 45 67".to_owned();
+    assert_eq!(posts(&office), [(end.clone(), None, 1), (end, Some(0), 0)]);
+    let first = office.slack.posts()[0].message["blocks"].to_string();
+    assert!(
+        first.contains("~Cevapsız çağrı: 0312 123 45 67~") && first.contains("Geri arayan dahili: 1014"),
+        "{first}"
+    );
+}
+
+#[tokio::test]
+async fn a_voicemail_stands_below_its_call_when_that_was_told_before_it() {
+    let mut office = office().await;
+    office.routes = "[{notify: slack}]".to_owned();
+    let running = office.run_with(&with_bot(&office)).await;
+    office.miss("u1");
+    office.pass_until(&running, 3 * MINUTE, 10 * SECOND, || posts(&office).len() == 1).await.unwrap();
+    office.leave_voicemail("u1");
+    office.pass(&running, 3 * MINUTE, 10 * SECOND).await;
+    let told = posts(&office);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0] == ("Cevapsız çağrı: 0312 123 45 67".to_owned(), None, 0), "{told:?}");
+    assert!(told[1] == ("Yeni sesli mesaj: 0312 123 45 67".to_owned(), Some(0), 0), "{told:?}");
+    office.pbx.mark_read("u1");
+    office.pass(&running, 6 * MINUTE, 10 * SECOND).await;
+    running.stop().await;
+    let told = posts(&office);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!((&*told[0].0, told[0].2), ("Cevapsız çağrı: 0312 123 45 67", 0), "the call is another matter");
+    assert_eq!((&*told[1].0, told[1].2), ("Sesli mesaj dinlendi: 0312 123 45 67", 1));
+    assert_eq!(told[2].1, Some(0), "all of it in one thread");
+}
+
+#[tokio::test]
+async fn a_voicemail_waits_for_its_call_that_is_just_being_told() {
+    let mut office = office().await;
+    office.routes = "[{notify: slack}]".to_owned();
+    let running = office.run_with(&with_bot(&office)).await;
+    office.slack.push_mode(Mode::Slow(3 * SECOND), 1);
+    office.miss("u1");
+    office.pass_until(&running, 3 * MINUTE, 5 * SECOND, || office.slack.total() == 1).await.unwrap();
+    office.leave_voicemail("u1");
+    // It is seen and claimed, while the answer takes real time, of which the manual clock knows nothing.
+    office.pass(&running, MINUTE, 5 * SECOND).await;
+    assert_eq!(states(&running, EventType::VoicemailNew).await, [State::Pending]);
+    assert_eq!(posts(&office).len(), 1);
+    in_time(async {
+        while states(&running, EventType::CallMissed).await == [State::Pending] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    office.pass(&running, 10 * SECOND, 2 * SECOND).await;
+    running.stop().await;
+    let told = posts(&office);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!((told[0].0.starts_with("Cevaps"), told[1].1), (true, Some(0)), "{told:?}");
+}
+
+#[tokio::test]
+async fn the_end_of_one_call_of_a_digest_stands_below_it_and_changes_nothing_of_it() {
+    let mut office = office().await;
+    office.routes = "[{notify: slack}]".to_owned();
+    let running = office.run_with(&with_bot(&office)).await;
+    burst(&office, 25);
+    office.pass_until(&running, 5 * MINUTE, 5 * SECOND, || posts(&office).len() == 1).await.unwrap();
+    office.pbx.set_returned("c3", "r1");
+    office.pass(&running, 6 * MINUTE, 10 * SECOND).await;
+    running.stop().await;
+    let told = posts(&office);
+    assert_eq!(
+        told,
+        [("25 cevapsız çağrı".to_owned(), None, 0), ("Geri arandı: 0532 100 00 03".to_owned(), Some(0), 0),]
+    );
 }

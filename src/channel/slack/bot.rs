@@ -119,7 +119,7 @@ impl Bot {
         message: &SlackMessage,
         under: Option<&Place>,
     ) -> Result<Option<Place>, Box<Refusal>> {
-        let mut body = object(&message.post)?;
+        let mut body = object(message.reply.as_ref().filter(|_| under.is_some()).unwrap_or(&message.post))?;
         let channel = under.map_or(&self.channel, |place| &place.channel);
         body.insert("channel".to_owned(), channel.as_str().into());
         if let Some(place) = under {

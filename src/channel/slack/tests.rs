@@ -56,7 +56,7 @@ fn message(text: &str) -> Message {
 }
 
 fn follow_up(text: &str, update: &str) -> Message {
-    Message::Slack(SlackMessage { post: json_of(text), update: Some(json_of(update)) })
+    Message::Slack(SlackMessage { post: json_of(text), update: Some(json_of(update)), reply: None })
 }
 
 /// One attempt, and the memo that it leaves. `earlier` is that of the message before.

@@ -1,5 +1,7 @@
 //! Whether every rule names channels that exist and can be reached.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
@@ -7,6 +9,7 @@ use super::super::problems::Findings;
 use super::super::shape::{Config, Route, When};
 use super::{known_name, not_empty};
 use crate::event::EventType;
+use crate::units::format_duration;
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     not_empty("routes", config.routes.is_empty(), findings);
@@ -30,7 +33,11 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
             for (key, names) in [("during", &route.when.during), ("outside", &route.when.outside)] {
                 each_schedule(&format!("{path}.when.{key}"), names, known, findings);
             }
+            if let Some(name) = &route.hold {
+                schedule(&format!("{path}.hold"), name, known, findings);
+            }
         }
+        grouping(&path, route, config.watch.max_age, findings);
         patterns(&path, &route.when, findings);
     }
     for (index, test) in config.tests.iter().enumerate() {
@@ -72,12 +79,37 @@ pub(super) fn each_known(path: &str, what: &str, names: &[String], known: &[&str
 
 fn each_schedule(path: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
     match names.first() {
-        // Of other sections that there are none at all is told by itself.
-        Some(_) if known.is_empty() => {
-            let hint = Some("name it under `schedules`: `office: {from: \"09:00\", to: \"18:00\"}`".to_owned());
-            findings.at(path, "there are no schedules", hint);
-        }
+        Some(name) if known.is_empty() => schedule(path, name, known, findings),
         _ => each_known(path, "schedule", names, known, findings),
+    }
+}
+
+fn schedule(path: &str, name: &str, known: &[&str], findings: &mut Findings<'_>) {
+    if known.is_empty() {
+        // Of other sections that there are none at all is told by itself.
+        let hint = Some("name it under `schedules`: `office: {from: \"09:00\", to: \"18:00\"}`".to_owned());
+        findings.at(path, "there are no schedules", hint);
+    } else {
+        known_name(path, "schedule", name, known, findings);
+    }
+}
+
+/// `max_age` would turn every call of a longer window into old news.
+fn grouping(path: &str, route: &Route, max_age: Duration, findings: &mut Findings<'_>) {
+    let Some(group) = &route.group else { return };
+    let wait = group.wait();
+    if wait.is_zero() || wait >= max_age {
+        let message = format!(
+            "must be longer than 0s and shorter than `watch.max_age` ({}), found {}",
+            format_duration(max_age),
+            format_duration(wait)
+        );
+        findings.at(&format!("{path}.group.wait"), message, None);
+    }
+    let events = &route.when.event;
+    if !events.is_empty() && !events.contains(&EventType::CallMissed) {
+        let hint = Some("remove it, or let the rule match `call.missed`".to_owned());
+        findings.at(&format!("{path}.group"), "groups calls, but this rule matches voicemails only", hint);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Who is told of what: the rules, and the samples that test them.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::event::EventType;
-use crate::units::{OneOrManySchema, one_or_many};
+use crate::units::{DurationText, OneOrManySchema, one_or_many, some_duration};
 
 /// A rule: which events go to which channels.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -22,6 +24,40 @@ pub struct Route {
     /// Matches and notifies nobody.
     #[serde(default)]
     pub mute: bool,
+    /// Name of a schedule: what is decided while it is closed is delivered when it opens.
+    #[serde(default)]
+    pub hold: Option<String>,
+    /// Calls of one caller become one message.
+    #[serde(default)]
+    pub group: Option<Grouping>,
+}
+
+/// Which calls become one message.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Grouping {
+    /// What they have in common.
+    pub by: GroupBy,
+    /// How long after the first one further calls are waited for; 2m.
+    #[serde(deserialize_with = "some_duration")]
+    #[schemars(with = "Option<DurationText>")]
+    pub wait: Option<Duration>,
+}
+
+impl Grouping {
+    /// How long after the first one further calls are waited for.
+    pub fn wait(&self) -> Duration {
+        self.wait.unwrap_or(Duration::from_secs(120))
+    }
+}
+
+/// What grouped calls have in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupBy {
+    /// Account and caller; those who withhold their number are strangers to each other.
+    #[default]
+    Caller,
 }
 
 /// What a rule matches. A list matches any of its items; an empty one, everything.

@@ -220,6 +220,38 @@ impl Store for SledStore {
         Ok((self.claims(channel, leased), left))
     }
 
+    async fn gathering(&self, now: Moment) -> Result<Vec<(Delivery, Event)>, StoreError> {
+        let ids = lock(&self.shared.index).gathering(now.tick);
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            // Claimed meanwhile, or damaged: nothing to join then.
+            if let Some((_, delivery)) = self.seen(id)?
+                && let Some(event) = self.event(delivery.event_id)?
+                && delivery.gathers(now.at)
+            {
+                found.push((delivery, event));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn hasten(&self, ids: &[DeliveryId], now: Moment) -> Result<(), StoreError> {
+        let mut writes = Vec::new();
+        for id in ids {
+            let Some((seen, mut delivery)) = self.seen(*id)? else { continue };
+            if delivery.state != State::Pending {
+                continue;
+            }
+            (delivery.due_at, delivery.waits_since) = (now.at, Some(now.at));
+            if let Some(group) = &mut delivery.group {
+                group.until = group.until.min(now.at);
+            }
+            let row = self.encoded(&delivery)?;
+            writes.push(Write::Revive(seen, delivery, row));
+        }
+        self.write(writes, now).await
+    }
+
     async fn hurry(&self, channel: &str, now: Moment) -> Result<(), StoreError> {
         lock(&self.shared.index).hurry(channel, now.tick);
         self.shared.lane(channel).notify_one();

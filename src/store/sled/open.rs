@@ -253,7 +253,9 @@ fn load_index(tree: &sled::Tree, now: Moment) -> Result<Index, Opening> {
         let (_, row) = pair.map_err(|error| Opening::of(&error, "be read"))?;
         match decode::<Delivery>(&row) {
             Ok(mut delivery) => {
-                delivery.due_at = delivery.due_after_restart(now.at).min(latest);
+                let due_at = delivery.due_after_restart(now.at);
+                // A schedule may well be closed for longer.
+                delivery.due_at = if delivery.held_until == Some(due_at) { due_at } else { due_at.min(latest) };
                 index.put(&delivery, now);
             }
             Err(RowError::Version(version)) => return Err(Opening::Format(format!("row version {version}"))),

@@ -555,3 +555,20 @@ async fn a_full_journal_is_moved_under_load_and_readers_see_no_seam() {
     assert!(journal::files(&folder.path().join("store")).unwrap().len() <= 1, "an orderly end leaves nothing to move");
     assert_eq!(open(&folder).unwrap().list(&|_| true).await.unwrap().len(), total);
 }
+
+#[tokio::test]
+async fn a_journal_of_rows_that_change_often_does_not_grow_in_a_store_that_is_never_idle() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).unwrap();
+    let events: Vec<_> = (0..400).map(|n| event(&format!("c{n}"))).collect();
+    let mut longest = 0;
+    for _ in 0..120 {
+        store.commit(Batch { events: events.clone(), ..Batch::default() }, morning()).await.unwrap();
+        let files = journal::files(&folder.path().join("store")).unwrap();
+        // One that was moved a moment ago is gone.
+        longest = longest.max(files.iter().filter_map(|(_, path)| Some(fs::metadata(path).ok()?.len())).sum::<u64>());
+    }
+    assert!((16 << 20..24 << 20).contains(&longest), "{longest}");
+    assert!(journal::files(&folder.path().join("store")).unwrap()[0].0 > 1, "none was moved");
+    assert_eq!(store.list_events(&|_| true).await.unwrap().len(), events.len());
+}

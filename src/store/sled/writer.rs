@@ -127,6 +127,9 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Past this the journal is moved also while there is work: its rows are in memory.
 const MOST_BYTES: usize = 8 << 20;
 
+/// The same for the journal, which holds every version of a row: a store that is never idle would let it grow.
+const LONG_JOURNAL: u64 = 16 << 20;
+
 /// Past this nothing new is written, and past twice this nothing at all: sled has not taken anything for long.
 const MOST_JOURNAL: u64 = 64 << 20;
 
@@ -146,7 +149,7 @@ impl Writer {
                     let mut group = vec![first];
                     group.extend(orders.try_iter().take(GROUP - 1));
                     self.serve(group);
-                    if lock(&self.shared.overlay).bytes() < MOST_BYTES {
+                    if !self.must_move() {
                         wait = IDLE;
                         continue;
                     }
@@ -164,6 +167,13 @@ impl Writer {
         }
         while self.move_slice().is_ok_and(|more| more) {}
         Ok(())
+    }
+
+    /// Whether rows are to be moved though there is other work: too many wait, or some are on their way.
+    fn must_move(&self) -> bool {
+        self.moving.is_some()
+            || self.journal.length() >= LONG_JOURNAL
+            || lock(&self.shared.overlay).bytes() >= MOST_BYTES
     }
 
     /// Moves a slice into sled and returns how long to wait before the next.
