@@ -38,6 +38,8 @@ pub mod schedule;
 pub mod server;
 pub mod sim;
 pub mod store;
+pub mod summary;
+pub mod tally;
 pub mod tls;
 pub mod track;
 pub mod units;

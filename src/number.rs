@@ -82,7 +82,7 @@ impl Pattern {
     pub fn new(pattern: &str) -> Self {
         let pattern = pattern.trim();
         let Some(prefix) = pattern.strip_suffix('*').map(str::trim) else {
-            return Self(Named::Line(parse(pattern).number.map(|number| key(&number).into_owned())));
+            return Self(Named::Line(parse(pattern).number.map(|number| line(&number).into_owned())));
         };
         let Some(digits) = compact(prefix) else { return Self(Named::Text(prefix.to_owned())) };
         // Without `+`, `00`, `0` or `90` a prefix is one of extensions and short codes only: `22*` is not Bursa (0224).
@@ -97,9 +97,9 @@ impl Pattern {
     /// Whether it names `number`.
     pub fn matches(&self, number: &PhoneNumber) -> bool {
         match &self.0 {
-            Named::Line(line) => line.as_deref() == Some(&key(number)),
+            Named::Line(line) => line.as_deref() == Some(&*self::line(number)),
             Named::Digits { written, international } => {
-                let key = key(number);
+                let key = line(number);
                 key.starts_with(written) || international.as_ref().is_some_and(|prefix| key.starts_with(prefix))
             }
             Named::Text(prefix) => number.expose().raw.starts_with(prefix),
@@ -114,7 +114,7 @@ pub fn matches(pattern: &str, number: &PhoneNumber) -> bool {
 
 /// Whether two numbers are one line, whatever the notation.
 pub fn same_caller(a: &PhoneNumber, b: &PhoneNumber) -> bool {
-    key(a) == key(b)
+    line(a) == line(b)
 }
 
 /// Folds a text for comparison: NFC, lower case, and İ, I, ı, i all as `i`. Not for showing.
@@ -290,7 +290,7 @@ fn foreign(digits: &str, raw: &str) -> (Option<String>, String) {
 }
 
 /// What two notations of one number have in common.
-fn key(number: &PhoneNumber) -> Cow<'_, str> {
+pub(crate) fn line(number: &PhoneNumber) -> Cow<'_, str> {
     let digits = number.expose();
     match &digits.e164 {
         Some(e164) => Cow::Borrowed(e164),

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use crate::config;
 
+pub mod daily;
 pub mod holidays;
 
 const DAY: u16 = 24 * 60;

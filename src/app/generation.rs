@@ -17,6 +17,7 @@ use crate::dispatch::{self, Lane, Pace};
 use crate::heartbeat::Heartbeat;
 use crate::recording::Recordings;
 use crate::store::{Source, StoreError};
+use crate::summary::Summaries;
 use crate::watch::{self, Asked, Watcher};
 use crate::watchdog::Watchdog;
 
@@ -26,6 +27,9 @@ pub(super) struct Parts {
     pub(super) lanes: Vec<(String, Lane)>,
     watchdog: Watchdog,
     heartbeat: Option<Heartbeat>,
+    pub(super) summaries: Summaries,
+    /// When those before them are through.
+    summaries_after: Option<oneshot::Receiver<()>>,
     recordings: Arc<Recordings>,
     /// Of lanes that are to go on at the pace of the one before them: sent when that one claims nothing any more.
     paces: HashMap<String, oneshot::Receiver<Pace>>,
@@ -38,6 +42,8 @@ pub(super) struct Generation {
     retire: CancellationToken,
     asked: HashMap<Source, oneshot::Receiver<Asked>>,
     paces: HashMap<String, oneshot::Receiver<Pace>>,
+    /// Says that the summaries are through.
+    summed: Option<oneshot::Receiver<()>>,
 }
 
 /// What is left of a generation whose watchers have ended and whose lanes claim nothing any more.
@@ -46,6 +52,7 @@ pub(super) struct Legacy {
     recordings: Arc<Recordings>,
     asked: HashMap<Source, Asked>,
     paces: HashMap<String, oneshot::Receiver<Pace>>,
+    summed: Option<oneshot::Receiver<()>>,
 }
 
 impl Parts {
@@ -111,9 +118,11 @@ impl Parts {
         core.health.retain(&sources, &names);
         core.channels.set(lanes.iter().map(|(name, _)| name.clone()));
         warn_of_parked(core, &lanes).await?;
+        let summaries_after = legacy.as_mut().and_then(|legacy| legacy.summed.take());
         let paces = legacy.map(|legacy| legacy.paces_of_unchanged(config)).unwrap_or_default();
         let (watchdog, heartbeat) = (vigil::watchdog(plan, core), vigil::heartbeat(plan, core));
-        Ok(Self { watchers, lanes, watchdog, heartbeat, recordings, paces })
+        let summaries = vigil::summaries(plan, core);
+        Ok(Self { watchers, lanes, watchdog, heartbeat, summaries, summaries_after, recordings, paces })
     }
 }
 
@@ -126,7 +135,8 @@ impl Generation {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> Self {
-        let Parts { watchers, lanes, watchdog, heartbeat, recordings, paces: mut before } = parts;
+        let Parts { watchers, lanes, watchdog, heartbeat, summaries, summaries_after, recordings, paces: mut before } =
+            parts;
         let retire = stop.child_token();
         let (mut asked, mut paces) = (HashMap::new(), HashMap::new());
         for (source, watcher) in watchers {
@@ -154,11 +164,13 @@ impl Generation {
         if let Some(heartbeat) = heartbeat {
             tasks.add("the heartbeat", heartbeat.run(retire.clone()));
         }
+        let (after, summed) = oneshot::channel();
+        tasks.add("the summaries", sum_up(summaries, summaries_after, after, retire.clone(), stop.clone()));
         let (core, keep, retired) = (core.clone(), config.store.keep, retire.clone());
         tasks.add("the housekeeping of the store", async move {
             retired.run_until_cancelled(forget_old(core, keep)).await;
         });
-        Self { config, recordings, retire, asked, paces }
+        Self { config, recordings, retire, asked, paces, summed: Some(summed) }
     }
 
     /// Ends the watchers at once and lets the lanes claim nothing more. Returns when whatever the watchers were about to
@@ -184,6 +196,7 @@ impl Generation {
             recordings: Arc::clone(&self.recordings),
             asked,
             paces: std::mem::take(&mut self.paces),
+            summed: self.summed.take(),
         }
     }
 }
@@ -223,6 +236,23 @@ async fn serve(
     // Nobody asks for it when the process stops.
     let _ = after.send(retired.pace());
     retired.finish(stop).await;
+}
+
+/// The summaries, once those of the configuration before are through: one that is under way is not sent twice.
+async fn sum_up(
+    summaries: Summaries,
+    before: Option<oneshot::Receiver<()>>,
+    after: oneshot::Sender<()>,
+    retire: CancellationToken,
+    stop: CancellationToken,
+) {
+    if let Some(before) = before {
+        // It ends in either way.
+        let _ = before.await;
+    }
+    summaries.run(retire, stop).await;
+    // Nobody asks for it when the process stops.
+    let _ = after.send(());
 }
 
 /// Deliveries to channels that are gone, or switched off, wait: they are neither sent nor forgotten.

@@ -98,7 +98,7 @@ pub struct App {
 pub struct Rest {
     /// Sources that could not be read.
     pub unread: usize,
-    /// Deliveries that are to be tried again.
+    /// Deliveries and summaries that are to be tried again.
     pub pending: usize,
     /// Deliveries that were given up.
     pub dead: usize,
@@ -163,7 +163,7 @@ impl App {
         for (_, mut watcher) in self.parts.watchers {
             polls.spawn(async move { watcher.once().await });
         }
-        let lanes = self.parts.lanes;
+        let (lanes, summaries) = (self.parts.lanes, self.parts.summaries);
         let work = async {
             let read = polls.join_all().await;
             let mut draining = JoinSet::new();
@@ -171,9 +171,9 @@ impl App {
                 draining.spawn(async move { lane.drain().await });
             }
             draining.join_all().await;
-            read
+            (read, summaries.once().await)
         };
-        let read = tokio::select! {
+        let (read, unsent) = tokio::select! {
             read = work => read,
             // The lanes would wait for it for ever.
             error = self.core.store.failed() => return Err(error),
@@ -181,7 +181,11 @@ impl App {
         let rest = self.core.store.list(&|delivery| matches!(delivery.state, State::Pending | State::Dead { .. }));
         let rest = rest.await?;
         let pending = rest.iter().filter(|delivery| delivery.state == State::Pending).count();
-        Ok(Rest { unread: read.iter().filter(|read| !**read).count(), pending, dead: rest.len() - pending })
+        Ok(Rest {
+            unread: read.iter().filter(|read| !**read).count(),
+            pending: pending + unsent,
+            dead: rest.len() - pending,
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::message::{Message, SlackMessage, WebhookMessage};
 use crate::outbox::Outcome;
 use crate::private::Secret;
 use crate::render::{Digest, Facts, File, InDigest, Recording, Rendered, samples};
+use crate::summary;
 
 use super::{Failure, say};
 
@@ -29,6 +30,8 @@ pub(super) enum Sample {
     Event(EventType),
     /// A call and a voicemail, told together.
     Digest,
+    /// The summary of a day.
+    Summary,
     /// A notice of `health`, by its `type`.
     Notice(String),
 }
@@ -39,11 +42,12 @@ impl FromStr for Sample {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "digest" => Ok(Self::Digest),
+            "summary" => Ok(Self::Summary),
             "health.failing" | "health.recovered" => Ok(Self::Notice(text.to_owned())),
             text => text
                 .parse()
                 .map(Self::Event)
-                .map_err(|error| format!("{error}, digest, health.failing, health.recovered")),
+                .map_err(|error| format!("{error}, digest, summary, health.failing, health.recovered")),
         }
     }
 }
@@ -81,6 +85,10 @@ pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<()
             let ids = events.each_ref().map(|(event, event_type)| delivery_id(event, *event_type, channel));
             let Digest { message, failure, .. } = renderer.digest(look, &rows);
             (Rendered { message, failure }, DeliveryId::together(&ids))
+        }
+        Sample::Summary => {
+            let tally = samples::summary(now);
+            (renderer.summary(look, &tally), summary::delivery_id(tally.period, &channel.common.name))
         }
         Sample::Notice(name) => {
             let [failing, recovered] = samples::notices(now);

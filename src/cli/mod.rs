@@ -77,7 +77,7 @@ enum Command {
     Render {
         /// The channel
         channel: String,
-        /// Which event to render; also `digest`, `health.failing` and `health.recovered`
+        /// Which event to render; also `digest`, `summary`, `health.failing` and `health.recovered`
         #[arg(long, value_name = "TYPE", default_value = "call.missed")]
         event: messages::Sample,
     },

@@ -18,6 +18,7 @@ mod escalate;
 mod health;
 mod routes;
 mod schedules;
+mod summaries;
 
 pub(crate) use routes::some_match_nothing;
 
@@ -42,6 +43,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     channels::check(config, findings);
     schedules::check(config, findings);
     routes::check(config, findings);
+    summaries::check(config, findings);
     health::check(config, findings);
     if let Some(listen) = &config.http.listen
         && listen != "off"

@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 1 << 20;
 const MAX_BRACKETS: usize = 2_000;
 
 /// Sections that are lists: one item may be written as the item, here as everywhere.
-const LISTS: [&str; 5] = ["accounts", "channels", "routes", "schedules.*", "tests"];
+const LISTS: [&str; 6] = ["accounts", "channels", "routes", "schedules.*", "summaries", "tests"];
 
 /// Reads the file, at most a little over the limit.
 ///

@@ -17,11 +17,13 @@ mod delivery;
 mod health;
 mod routes;
 mod schedules;
+mod summaries;
 
 pub use delivery::*;
 pub use health::*;
 pub use routes::*;
 pub use schedules::*;
+pub use summaries::*;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -57,6 +59,10 @@ pub struct Config {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, OneOrManySchema<Span>>")]
     pub schedules: BTreeMap<String, Vec<Span>>,
+    /// Summaries of a day, and who is sent them.
+    #[serde(default)]
+    #[schemars(with = "OneOrManySchema<Summary>")]
+    pub summaries: Vec<Summary>,
     /// Who is told when ringback itself cannot work.
     #[serde(default)]
     pub health: Health,

@@ -15,7 +15,6 @@ enum Off {
 const KEYS: &[(&str, &str, Off)] = &[
     ("", "callback", Off::Null),
     ("", "push", Off::Null),
-    ("", "summaries", Off::Empty),
     ("accounts[]", "names", Off::Empty),
     ("http", "link_ttl", Off::Empty),
     ("http", "public_url", Off::Empty),

@@ -228,7 +228,7 @@ enum Fit {
 }
 
 impl<'a> Row<'a> {
-    fn new(data: Data<'a>, event: &InDigest<'a>, locale: Locale) -> Self {
+    pub(super) fn new(data: Data<'a>, event: &InDigest<'a>, locale: Locale) -> Self {
         let extension = extension(&data.called).map(|text| short(text.into(), MAX_PLACE));
         let caller = CallerData {
             name: data.caller.name.map(|name| short(name, MAX_NAME)),
@@ -259,7 +259,7 @@ impl<'a> Row<'a> {
     }
 }
 
-fn short(text: Cow<'_, str>, max: usize) -> Cow<'_, str> {
+pub(super) fn short(text: Cow<'_, str>, max: usize) -> Cow<'_, str> {
     if text.chars().count() <= max { text } else { Cow::Owned(clean(&text, max).into_owned()) }
 }
 

@@ -90,7 +90,7 @@ fn whole(number: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// Every number in a text that others wrote, however its digits are grouped.
-fn text(text: Cow<'_, str>) -> Cow<'_, str> {
+pub(super) fn text(text: Cow<'_, str>) -> Cow<'_, str> {
     if digits(&text).len() < SHORTEST {
         return text;
     }

@@ -15,6 +15,7 @@ mod notice;
 mod payload;
 pub mod samples;
 mod slack;
+mod summary;
 mod templates;
 mod text;
 
@@ -184,6 +185,8 @@ impl Renderer {
             });
             problems.extend(failure);
         }
+        let failure = self.summary(look, &samples::summary(now)).failure;
+        problems.extend(failure.map(|failure| (failure, "summary".to_owned())));
         problems.extend(samples::notices(now).into_iter().find_map(|sample| {
             let failure = self.notice(look, &sample).failure?;
             Some((failure, sample.event_type().to_owned()))

@@ -18,8 +18,9 @@ use crate::outbox::FailureKind;
 mod en;
 mod tr;
 
-const INK: &str = "color:#1b1f24;font-size:15px;line-height:22px;overflow-wrap:anywhere;word-break:break-word;";
-const MUTED: &str = "color:#57606a;font-size:14px;line-height:20px;";
+pub(super) const INK: &str =
+    "color:#1b1f24;font-size:15px;line-height:22px;overflow-wrap:anywhere;word-break:break-word;";
+pub(super) const MUTED: &str = "color:#57606a;font-size:14px;line-height:20px;";
 const FONT: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;";
 
 /// The dates of a notice, as people write them.
@@ -90,6 +91,8 @@ const STYLE: &str = "<style>
   .card { background: #1d2125 !important; border-right-color: #343a41 !important; border-bottom-color: #343a41 !important; border-left-color: #343a41 !important; }
   .ink { color: #f0f2f4 !important; }
   .muted { color: #a9b2bc !important; }
+  .line { border-color: #343a41 !important; }
+  .tel { color: #8ab8ff !important; }
 }
 @media (max-width: 480px) {
   .card { padding: 20px 18px !important; }
@@ -109,7 +112,14 @@ fn mail(title: &str, lines: &[String], locale: Locale, notice: &Notice) -> Mail 
             handlebars::html_escape(line)
         );
     }
-    let html = format!(
+    let html = page(title, accent, locale, &paragraphs);
+    let text = format!("{title}\n\n{}\n\n-- \nringback\n", lines.join("\n\n"));
+    Mail { subject: title.to_owned(), text, html, thread: notice.thread(), attachment: None }
+}
+
+/// A document with one card; `inside` is HTML.
+pub(super) fn page(title: &str, accent: &str, locale: Locale, inside: &str) -> String {
+    format!(
         "<!doctype html>\n<html lang=\"{locale}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
@@ -118,12 +128,10 @@ fn mail(title: &str, lines: &[String], locale: Locale, notice: &Notice) -> Mail 
          <div class=\"card\" style=\"max-width:560px;margin:0 auto;padding:26px 30px;background:#ffffff;border:1px solid #dfe3e8;\
          border-top:4px solid {accent};border-radius:8px;{FONT}\">\n\
          <h1 class=\"ink\" style=\"margin:0 0 12px;overflow-wrap:anywhere;color:#1b1f24;font-size:20px;line-height:26px;\">{title}</h1>\n\
-         {paragraphs}</div>\n</body>\n</html>\n",
+         {inside}</div>\n</body>\n</html>\n",
         locale = locale.as_str(),
         title = handlebars::html_escape(title),
-    );
-    let text = format!("{title}\n\n{}\n\n-- \nringback\n", lines.join("\n\n"));
-    Mail { subject: title.to_owned(), text, html, thread: notice.thread(), attachment: None }
+    )
 }
 
 /// All in plain text: nothing in it can become markup.

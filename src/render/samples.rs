@@ -124,6 +124,7 @@ pub fn repeated(event: &Event) -> Repeated {
 }
 
 pub use super::notice::samples as notices;
+pub use super::summary::sample as summary;
 
 /// Puts a text wherever the PBX could.
 pub(super) fn fill(event: &mut Event, name: &str, text: &str) {

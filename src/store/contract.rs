@@ -42,6 +42,7 @@ macro_rules! exercise {
             what_a_person_has_closed_no_commit_opens_again
             list_events_gives_the_events_that_are_wanted
             a_fetch_is_noted_durably_beside_whatever_else_is_written
+            until_when_a_summary_was_dealt_with_is_noted_durably
             prune_forgets_what_is_old_and_finished_and_keeps_the_rest
             open_events_are_those_of_the_source_that_somebody_must_act_on
             a_cursor_reads_back_as_it_was_written
@@ -574,6 +575,24 @@ pub(super) async fn a_fetch_is_noted_durably_beside_whatever_else_is_written(ope
     assert!(store.fetches(event("c").id).await.unwrap().is_empty());
     assert_eq!(store.prune(later.at).await.unwrap(), 1, "the older one");
     assert_eq!(store.fetches(a).await.unwrap(), [later.at]);
+}
+
+pub(super) async fn until_when_a_summary_was_dealt_with_is_noted_durably(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let [a, b] = ["a", "b"].map(|name| DeliveryId::of_notice(&["summary", name]));
+    let later = after(morning(), SECOND);
+    assert_eq!(store.summary_until(a).await.unwrap(), None);
+    store.note_summary(a, morning().at, morning()).await.unwrap();
+    store.note_summary(b, later.at, later).await.unwrap();
+    store.note_summary(b, morning().at, later).await.unwrap();
+    store.note_summary(b, later.at, later).await.unwrap();
+    drop(store);
+    let store = open(morning()).await;
+    assert_eq!(store.summary_until(a).await.unwrap(), Some(morning().at));
+    assert_eq!(store.summary_until(b).await.unwrap(), Some(later.at), "the last note counts");
+    assert_eq!(store.prune(later.at).await.unwrap(), 1, "the older one");
+    assert_eq!(store.summary_until(a).await.unwrap(), None);
+    assert_eq!(store.summary_until(b).await.unwrap(), Some(later.at));
 }
 
 pub(super) async fn prune_forgets_what_is_old_and_finished_and_keeps_the_rest(open: impl AsyncFn(Moment) -> Shared) {

@@ -204,6 +204,12 @@ pub trait Store: Send + Sync {
     /// When the recording of a voicemail was fetched by ringback, or was about to be.
     async fn fetches(&self, event: EventId) -> Result<Vec<Timestamp>, StoreError>;
 
+    /// Notes, durably, until when a summary has been dealt with; `id` names the summary and its channel.
+    async fn note_summary(&self, id: DeliveryId, until: Timestamp, now: Moment) -> Result<(), StoreError>;
+
+    /// Until when a summary has been dealt with; `None` when nothing is noted of it.
+    async fn summary_until(&self, id: DeliveryId) -> Result<Option<Timestamp>, StoreError>;
+
     /// Forgets closed and quiet events, finished deliveries and notes that are older than `before`. Returns how many.
     async fn prune(&self, before: Timestamp) -> Result<usize, StoreError>;
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Cursor;
-use crate::event::{Event, EventId, Kind};
+use crate::event::{DeliveryId, Event, EventId, Kind};
 use crate::outbox::Delivery;
 use crate::store::Source;
 
@@ -38,6 +38,17 @@ pub enum Row {
     },
     /// That ringback has fetched a recording.
     Fetch(Fetch),
+    /// Until when a summary has been dealt with.
+    Summary(SummaryNote),
+}
+
+/// Until when a summary has been dealt with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SummaryNote {
+    /// Of which summary, for which channel.
+    pub id: DeliveryId,
+    /// The due time of the last one that was sent, or had nothing to say.
+    pub until: Timestamp,
 }
 
 /// That ringback has fetched a recording, which may have marked the voicemail as heard.
@@ -62,6 +73,7 @@ impl Row {
             Self::Delivery(delivery) => delivery.id.to_string(),
             Self::Cursor { account, kind, .. } => format!("{} {account}", kind.as_str()),
             Self::Fetch(Fetch { event, at }) => format!("the fetch of {event} at {at}"),
+            Self::Summary(SummaryNote { id, .. }) => format!("the summary {id}"),
         }
     }
 }

@@ -32,7 +32,7 @@ fn break_pbx(office: &Office, fault: &Fault) {
 }
 
 /// `=?utf-8?b?…?=` words put together, or what is there.
-fn subject(mail: &Mail) -> String {
+pub(crate) fn subject(mail: &Mail) -> String {
     let raw = mail.header("Subject").unwrap();
     let words =
         raw.split(' ').map(|word| match word.strip_prefix("=?utf-8?b?").and_then(|word| word.strip_suffix("?=")) {

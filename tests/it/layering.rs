@@ -137,14 +137,14 @@ fn a_channel_and_the_pbx_do_not_know_the_configuration() {
 #[test]
 fn only_the_top_reaches_the_parts_that_run() {
     let sources = sources();
-    let top = ["main", "cli", "app", "server", "dispatch", "watch", "watchdog", "heartbeat"];
+    let top = ["main", "cli", "app", "server", "dispatch", "watch", "watchdog", "heartbeat", "summary"];
     let top = |source: &Source| top.iter().any(|module| source.within(module));
     for source in sources.iter().filter(|source| !top(source)) {
-        for part in ["server", "dispatch", "watch", "watchdog", "heartbeat", "app", "cli"] {
+        for part in ["server", "dispatch", "watch", "watchdog", "heartbeat", "summary", "app", "cli"] {
             assert!(!source.imports(part), "src/{} imports {part}", source.path);
         }
     }
-    let running = ["server", "dispatch", "watch", "watchdog", "heartbeat"];
+    let running = ["server", "dispatch", "watch", "watchdog", "heartbeat", "summary"];
     assert_strangers(&running, &[&running[..], &["app", "cli"]].concat());
 }
 
@@ -152,6 +152,7 @@ fn only_the_top_reaches_the_parts_that_run() {
 fn the_pure_modules_do_nothing_but_think() {
     let pure = [
         "track",
+        "tally",
         "route",
         "outbox",
         "retry",

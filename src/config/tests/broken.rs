@@ -327,7 +327,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
         "notify: mail",
         "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
     );
-    let on = "callback: {}\npush: {secret: hunter2}\nsummaries: [{at: \"18:00\"}]\n\
+    let on = "callback: {}\npush: {secret: hunter2}\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
     insta::assert_snapshot!("keys_of_other_versions", told(&format!("{text}{on}")));

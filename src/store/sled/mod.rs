@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::writer::{Order, Seen, Shared, Write};
 use super::codec::{decode, encode};
-use super::transfer::Fetch;
+use super::transfer::{Fetch, SummaryNote};
 use super::{Backlog, Batch, Source, Store, StoreError, Together};
 use crate::clock::Moment;
 use crate::cursor::Cursor;
@@ -56,6 +56,7 @@ const PENDING: &[u8] = b"dp/";
 const FINISHED: &[u8] = b"df/";
 /// One row for each fetch of a recording, so that no two writers can be in each other's way.
 const FETCH: &[u8] = b"f/";
+const SUMMARY: &[u8] = b"s/";
 
 /// The embedded store.
 pub struct SledStore {
@@ -345,10 +346,17 @@ impl Store for SledStore {
     }
 
     async fn list_events(&self, wanted: &(dyn for<'e> Fn(&'e Event) -> bool + Sync)) -> Result<Vec<Event>, StoreError> {
-        self.rows::<Event>(OPEN_EVENT)
-            .chain(self.rows::<Event>(CLOSED_EVENT))
-            .filter(|event| event.as_ref().map_or(true, wanted))
-            .collect()
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        for (at, event) in self.rows::<Event>(OPEN_EVENT).chain(self.rows::<Event>(CLOSED_EVENT)).enumerate() {
+            let event = event?;
+            // As in `list`: one that is closed meanwhile is met twice.
+            if wanted(&event) && seen.insert(event.id) {
+                found.push(event);
+            }
+            give_way(at).await;
+        }
+        Ok(found)
     }
 
     async fn close(&self, event: &Event, now: Moment) -> Result<(), StoreError> {
@@ -375,6 +383,15 @@ impl Store for SledStore {
     async fn fetches(&self, event: EventId) -> Result<Vec<Timestamp>, StoreError> {
         let rows = self.pairs(&key(FETCH, event.bytes()))?;
         rows.iter().map(|(_, row)| Ok(self.decoded::<Fetch>(row)?.at)).collect()
+    }
+
+    async fn note_summary(&self, id: DeliveryId, until: Timestamp, now: Moment) -> Result<(), StoreError> {
+        let note = SummaryNote { id, until };
+        self.write(vec![Write::Put(key(SUMMARY, id.bytes()), self.encoded(&note)?)], now).await
+    }
+
+    async fn summary_until(&self, id: DeliveryId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.read::<SummaryNote>(&key(SUMMARY, id.bytes()))?.map(|note| note.until))
     }
 
     async fn prune(&self, before: Timestamp) -> Result<usize, StoreError> {
@@ -406,6 +423,12 @@ impl Store for SledStore {
             give_way(at).await;
             if fetch.at < before {
                 writes.push(Write::Remove(fetch_key(&fetch)));
+            }
+        }
+        for note in self.rows::<SummaryNote>(SUMMARY) {
+            let note = note?;
+            if note.until < before {
+                writes.push(Write::Remove(key(SUMMARY, note.id.bytes())));
             }
         }
         let count = writes.len();

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{CLOSED_EVENT, CURSOR, FETCH, FINISHED, OPEN_EVENT, PENDING, SledStore, cursor_key, fetch_key, key, lock};
+use super::{
+    CLOSED_EVENT, CURSOR, FETCH, FINISHED, OPEN_EVENT, PENDING, SUMMARY, SledStore, cursor_key, fetch_key, key, lock,
+};
 use crate::clock::Moment;
 use crate::event::Kind;
 use crate::outbox::State;
@@ -22,7 +24,7 @@ impl SledStore {
     pub fn all_rows(&self) -> Result<(Vec<Row>, usize), StoreError> {
         let mut rows = Vec::new();
         let mut unreadable = 0;
-        for prefix in [CURSOR, OPEN_EVENT, CLOSED_EVENT, PENDING, FINISHED, FETCH] {
+        for prefix in [CURSOR, OPEN_EVENT, CLOSED_EVENT, PENDING, FINISHED, FETCH, SUMMARY] {
             for (key, value) in self.pairs(prefix)? {
                 match row(prefix, &key, &value) {
                     Ok(row) => rows.push(row),
@@ -57,6 +59,7 @@ impl SledStore {
                     Write::Put(cursor_key(&source), self.encoded(cursor)?)
                 }
                 Row::Fetch(fetch) => Write::Put(fetch_key(fetch), self.encoded(fetch)?),
+                Row::Summary(note) => Write::Put(key(SUMMARY, note.id.bytes()), self.encoded(note)?),
             })
         });
         // One order is one frame of the journal: whole, or not there.
@@ -84,6 +87,7 @@ fn row(prefix: &[u8], key: &[u8], value: &[u8]) -> Result<Row, RowError> {
         OPEN_EVENT | CLOSED_EVENT => Row::Event(decode(value)?),
         PENDING | FINISHED => Row::Delivery(decode(value)?),
         FETCH => Row::Fetch(decode(value)?),
+        SUMMARY => Row::Summary(decode(value)?),
         _ => Row::cursor(source(key).ok_or_else(|| RowError::Broken("of no source".to_owned()))?, decode(value)?),
     })
 }
