@@ -89,7 +89,14 @@ impl Renderer {
             .open
             .iter()
             .take(MAIL_ROWS)
-            .map(|open| Facts { event: &open.event, event_type: told(open), recording: Recording::None, test: false })
+            .map(|open| Facts {
+                event: &open.event,
+                event_type: told(open),
+                recording: Recording::None,
+                test: false,
+                repeated: None,
+                waited: None,
+            })
             .collect();
         let shown = Shown::new(look, tally, &facts, &self.timezone);
         let message = match look.channel {
