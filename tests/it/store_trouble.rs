@@ -297,8 +297,8 @@ async fn a_store_that_was_exported_and_imported_goes_on_where_it_was() {
     assert_eq!(ringback(&office, &["store", "export"]).stdout, export, "the same on stdout");
     let lines: Vec<Value> = export.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0]["ringback_store"], 1);
-    // Two events, three deliveries of each, two cursors.
-    assert_eq!(lines.last().unwrap()["rows"], 10);
+    // Two events, three deliveries of each, two cursors, and that the voicemail was asked for.
+    assert_eq!(lines.last().unwrap()["rows"], 11);
     for secret in [office.pbx.key(), WEBHOOK_SECRET] {
         assert!(!export.contains(secret), "a secret is in the export");
     }
