@@ -20,7 +20,7 @@ fn call(uuid: &str, seen_at: Timestamp, standing: Standing) -> Event {
     let ended_at = seen_at.checked_sub(SignedDuration::from_secs(10)).unwrap();
     let call = samples::event(EventType::CallMissed, ended_at);
     let id = EventId::derive(&call.account, EventType::CallMissed, uuid);
-    let (uuid, caller) = (uuid.to_owned(), Caller { number: crate::number::parse(uuid).number, name: None });
+    let (uuid, caller) = (uuid.to_owned(), Caller { number: number::parse(uuid).number, name: None });
     Event { id, uuid, caller, seen_at, standing, ..call }
 }
 
@@ -110,7 +110,7 @@ fn a_call_that_is_no_longer_watched_is_named_a_last_time() {
 fn the_calls_of_one_person_are_one_row_and_withheld_ones_are_not() {
     let withheld = |uuid| Event { caller: Caller::default(), ..call(uuid, at("24T10:00"), announced()) };
     let by = |uuid: &str, number: &str, seen| Event {
-        caller: Caller { number: crate::number::parse(number).number, name: None },
+        caller: Caller { number: number::parse(number).number, name: None },
         ..call(uuid, seen, announced())
     };
     let events = [

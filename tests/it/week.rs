@@ -20,12 +20,15 @@ use crate::health::subject;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// During opening hours the team is told in Slack, and the mailbox of the office; at other times the mailbox alone.
+/// The team is told in Slack, and so is the mailbox of the office; of what comes while the office is closed, when it
+/// opens. The calls of one person within two minutes are one message.
 const ROUTES: &str = "
   - when: {event: call.missed, during: office}
     notify: [slack, mail]
+    group: {by: caller, wait: 2m}
   - when: {event: call.missed}
-    notify: [mail]
+    notify: [slack, mail]
+    hold: office
   - notify: [slack, mail]";
 
 const EXTRA: &str = "
@@ -70,7 +73,12 @@ impl Week {
         let until = at(time);
         let mut close = 20;
         while self.office.now() < until {
-            let step = if close > 0 { 30 * SECOND } else { 15 * MINUTE };
+            let local = self.office.now().to_zoned(istanbul());
+            let evening = local.hour() == 18 && local.minute() < 5;
+            let step = if close > 0 || evening { 30 * SECOND } else { 15 * MINUTE };
+            // On the quarters, so that no evening is leapt over.
+            let into = Duration::from_secs(local.timestamp().as_second().cast_unsigned() % step.as_secs());
+            let step = step - into;
             let left = Duration::try_from(until.duration_since(self.office.now())).unwrap();
             self.office.clock.advance(step.min(left));
             self.settle().await;

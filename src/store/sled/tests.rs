@@ -457,7 +457,7 @@ async fn every_row_goes_through_an_export_and_its_import() {
     let claim = store.claim_due("crm", 1, Duration::from_secs(60), morning()).await.unwrap().pop().unwrap();
     store.settle(&[delivered(claim)], morning()).await.unwrap();
     store.note_fetch(event("c1").id, morning()).await.unwrap();
-    store.note_summary(crate::event::DeliveryId::of_notice(&["summary"]), morning().at, morning()).await.unwrap();
+    store.note_summary(DeliveryId::of_notice(&["summary"]), morning().at, morning()).await.unwrap();
     let (exported, unreadable) = store.all_rows().unwrap();
     assert_eq!((exported.len(), unreadable), (9, 0));
     let other = TempDir::new().unwrap();
