@@ -44,6 +44,14 @@ impl Kind {
             Self::Voicemail => EventType::VoicemailHeard,
         }
     }
+
+    /// What is told by the steps of an escalation, while nobody has acted.
+    pub fn escalation(self) -> EventType {
+        match self {
+            Self::Call => EventType::CallUnreturned,
+            Self::Voicemail => EventType::VoicemailUnheard,
+        }
+    }
 }
 
 /// What can be told, by its name in payloads, routes and templates.
@@ -55,9 +63,8 @@ pub enum EventType {
     /// An announced missed call has since been returned, or its caller was reached.
     #[serde(rename = "call.returned")]
     CallReturned,
-    /// An escalation step: it is still not returned. Not told by this version.
+    /// An escalation step: an announced missed call is still not returned.
     #[serde(rename = "call.unreturned")]
-    #[schemars(skip)]
     CallUnreturned,
     /// An unread voicemail.
     #[serde(rename = "voicemail.new")]
@@ -65,17 +72,23 @@ pub enum EventType {
     /// An announced voicemail has since been heard.
     #[serde(rename = "voicemail.heard")]
     VoicemailHeard,
-    /// An escalation step: it is still not heard. Not told by this version.
+    /// An escalation step: an announced voicemail is still not heard.
     #[serde(rename = "voicemail.unheard")]
-    #[schemars(skip)]
     VoicemailUnheard,
 }
 
 impl EventType {
-    /// Every event that this version tells.
-    pub const ALL: [Self; 4] = [Self::CallMissed, Self::CallReturned, Self::VoicemailNew, Self::VoicemailHeard];
+    /// Every event that is told.
+    pub const ALL: [Self; 6] = [
+        Self::CallMissed,
+        Self::CallReturned,
+        Self::CallUnreturned,
+        Self::VoicemailNew,
+        Self::VoicemailHeard,
+        Self::VoicemailUnheard,
+    ];
 
-    /// Those that routes decide on. A follow-up goes where its first part went.
+    /// Those that routes decide on. A follow-up goes where its first part went, an escalation where `escalate` says.
     pub const FIRST: [Self; 2] = [Self::CallMissed, Self::VoicemailNew];
 
     /// The name in payloads, routes and templates.
@@ -101,6 +114,11 @@ impl EventType {
     /// Whether it tells the end of what was told before.
     pub fn is_follow_up(self) -> bool {
         matches!(self, Self::CallReturned | Self::VoicemailHeard)
+    }
+
+    /// Whether it tells that what was told before is still open.
+    pub fn is_escalation(self) -> bool {
+        matches!(self, Self::CallUnreturned | Self::VoicemailUnheard)
     }
 }
 
@@ -274,6 +292,35 @@ pub struct Event {
     /// What a person wrote when they closed it; at most [`Event::MAX_NOTE`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The rules that decided who is told, by their positions in `routes`, from 0. Empty before that, and when none
+    /// matched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<usize>,
+    /// What is still to be told while it stays open, earliest first, as was decided when it was announced: an edited
+    /// configuration changes nothing of that. Each leaves the row in the commit that makes its delivery.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// The highest [`Step::turn`] that was told.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub escalated: u32,
+}
+
+/// One channel that is to be told of an event once more, if it is still open then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Not before.
+    pub at: Timestamp,
+    /// The channel's name.
+    pub channel: String,
+    /// The position of the rule that says so.
+    pub rule: usize,
+    /// Which time it is that this channel is told so of this event, from 1.
+    pub turn: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Event {
@@ -478,6 +525,14 @@ impl DeliveryId {
         Self(digest(&[account, event.as_str(), uuid, channel]))
     }
 
+    /// The same of an `event` that a channel may be told several times: from the second `turn` on, that counts too.
+    pub fn of_turn(account: &str, event: EventType, uuid: &str, channel: &str, turn: u32) -> Self {
+        match turn {
+            0 | 1 => Self::derive(account, event, uuid, channel),
+            turn => Self(digest(&[account, event.as_str(), uuid, channel, &turn.to_string()])),
+        }
+    }
+
     /// The id of a notice about ringback itself, of whatever makes it this one.
     pub fn of_notice(parts: &[&str]) -> Self {
         Self(digest(&[&["notice"], parts].concat()))
@@ -546,6 +601,7 @@ mod tests {
             DeliveryId::derive("mai", EventType::CallMissed, "nu1", "crm"),
             DeliveryId::derive("main", EventType::VoicemailNew, "u1", "crm"),
             DeliveryId::derive("main", EventType::CallMissed, "u1c", "rm"),
+            DeliveryId::of_turn("main", EventType::CallMissed, "u1", "crm", 2),
         ] {
             assert_ne!(id, other);
         }
@@ -556,6 +612,14 @@ mod tests {
         // A changed derivation would tell every remembered event again.
         let id = EventId::derive("main", EventType::CallMissed, "651f8a68-782e-11g7-a6b6-5bedc26e2ab3");
         insta::assert_snapshot!(id, @"evt_eaad920ee680690614e05b0347d72b62");
+    }
+
+    #[test]
+    fn the_first_time_that_a_channel_is_escalated_to_has_the_id_of_account_type_call_and_channel_alone() {
+        let turn = |turn| DeliveryId::of_turn("main", EventType::CallUnreturned, "u1", "crm", turn);
+        assert_eq!(turn(1), DeliveryId::derive("main", EventType::CallUnreturned, "u1", "crm"));
+        assert_ne!(turn(2), turn(1));
+        assert_ne!(turn(3), turn(2));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::track;
 mod pick;
 mod view;
 
-pub use view::{CalledParty, DeliveryView, EventView, Party, Reason, StateName, Told};
+pub use view::{CalledParty, DeliveryView, EventView, NextStep, Party, Reason, StateName, Told};
 
 /// Why an operator does not get what they asked for.
 #[derive(Debug, thiserror::Error)]

@@ -366,11 +366,23 @@ pub fn turn(event: &Event, first: Option<&Delivery>, now: Timestamp) -> Turn {
     match (first.state, first.shared) {
         (State::Delivered { .. }, None | Some(Shared::Open)) => Turn::Go,
         // It is under way, or will be withdrawn when it is due.
-        (State::Pending, _) => Turn::Wait(first.due_at.max(ahead(now, SOON)).min(ahead(now, LATER))),
+        (State::Pending, _) => after(first, now),
         (State::Delivered { .. }, Some(Shared::Settled)) | (State::Dead { .. } | State::Withdrawn { .. }, _) => {
             Turn::Withdraw
         }
     }
+}
+
+/// When to look again at what waits for a pending delivery of the same matter.
+pub fn after(first: &Delivery, now: Timestamp) -> Turn {
+    Turn::Wait(first.due_at.max(ahead(now, SOON)).min(ahead(now, LATER)))
+}
+
+/// How long an event had been waiting for somebody when it was decided to tell so; `None` of what tells anything else.
+pub fn waited(claim: &Claim) -> Option<Duration> {
+    let Claim { delivery, event, .. } = claim;
+    let waited = || Duration::try_from(delivery.happened_at.duration_since(event.ended_at)).unwrap_or_default();
+    delivery.event.is_escalation().then(waited)
 }
 
 /// Puts a claimed delivery off, which costs it no attempt.

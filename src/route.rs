@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::{Route, When};
-use crate::event::{Event, EventType};
+use crate::cursor::ahead;
+use crate::event::{Event, EventType, Step};
 use crate::number::Pattern;
 use crate::private::PhoneNumber;
 use crate::schedule::Schedules;
@@ -84,23 +85,35 @@ impl Router {
 
     /// The first rule that matches decides, and further ones as long as those before say `continue`.
     pub fn decide(&self, subject: &Subject<'_>) -> Decision {
+        self.decision(&self.matching(subject))
+    }
+
+    /// The positions of the rules that decide, in their order.
+    pub fn matching(&self, subject: &Subject<'_>) -> Vec<usize> {
+        let mut matching = Vec::new();
+        for (position, rule) in self.rules.iter().enumerate() {
+            if self.matches(rule, subject) {
+                matching.push(position);
+                if !rule.route.r#continue {
+                    break;
+                }
+            }
+        }
+        matching
+    }
+
+    /// What the rules at these positions, those of [`Router::matching`], say together.
+    pub fn decision(&self, matching: &[usize]) -> Decision {
         let mut channels: Vec<(String, usize)> = Vec::new();
         let mut muted = None;
-        for (position, rule) in self.rules.iter().enumerate() {
-            if !self.matches(rule, subject) {
-                continue;
-            }
-            let route = &rule.route;
-            if route.mute {
+        for (position, rule) in self.at(matching) {
+            if rule.route.mute {
                 muted = muted.or(Some(position));
             }
-            for channel in &route.notify {
+            for channel in &rule.route.notify {
                 if !channels.iter().any(|(known, _)| known == channel) {
                     channels.push((channel.clone(), position));
                 }
-            }
-            if !route.r#continue {
-                break;
             }
         }
         match (channels.is_empty(), muted) {
@@ -130,6 +143,37 @@ impl Router {
     fn route_to(&self, position: usize, channel: &str) -> Option<&Route> {
         let route = &self.rules.get(position)?.route;
         route.notify.iter().any(|known| known == channel).then_some(route)
+    }
+
+    /// Who is told, by the rules at these positions, when an event that is announced at `now` stays open: earliest first,
+    /// no channel twice at one moment. A step whose schedule does not open for long enough is left out.
+    pub fn steps(&self, matching: &[usize], now: Timestamp) -> Vec<Step> {
+        let mut steps: Vec<Step> = Vec::new();
+        for (rule, Rule { route, .. }) in self.at(matching) {
+            for step in &route.escalate {
+                let at = match &step.during {
+                    None => Some(ahead(now, step.after)),
+                    Some(name) => self.schedules.get(name).and_then(|schedule| schedule.after(now, step.after)),
+                };
+                let Some(at) = at else { continue };
+                for channel in &step.notify {
+                    if !steps.iter().any(|known| known.at == at && known.channel == *channel) {
+                        steps.push(Step { at, channel: channel.clone(), rule, turn: 1 });
+                    }
+                }
+            }
+        }
+        steps.sort_by_key(|step| step.at);
+        for later in 1..steps.len() {
+            let (before, rest) = steps.split_at_mut(later);
+            let last = before.iter().rfind(|step| step.channel == rest[0].channel);
+            rest[0].turn = last.map_or(1, |step| step.turn + 1);
+        }
+        steps
+    }
+
+    fn at<'r>(&'r self, matching: &'r [usize]) -> impl Iterator<Item = (usize, &'r Rule)> {
+        matching.iter().filter_map(|position| Some((*position, self.rules.get(*position)?)))
     }
 
     /// All keys must match; a list matches any of its items, an empty one everything.
@@ -226,6 +270,38 @@ mod tests {
         assert_eq!(at(open, None), Decision::Muted(0));
         assert_eq!(told(&at(closed, None)), [("mail", 1)]);
         assert_eq!(told(&at(open, caller.as_ref())), [("slack", 2)]);
+    }
+
+    #[test]
+    fn steps_are_planned_by_time_over_all_rules_that_match_and_counted_for_each_channel() {
+        let schedules = serde_yaml::from_str("{office: [{days: [mon], from: '09:00', to: '18:00'}]}").unwrap();
+        let schedules = Schedules::new(&schedules, &jiff::tz::TimeZone::get("Europe/Istanbul").unwrap());
+        let rules = "[{when: {queue: '201'}, notify: slack, continue: true, escalate: [
+                         {after: 15m, notify: boss}, {after: 1h, during: office, notify: [boss, mail]}]},
+                      {notify: mail, escalate: [{after: 15m, notify: [boss, crm]}, {after: 2h, notify: boss}]}]";
+        let router = Router::new(serde_yaml::from_str(rules).unwrap(), schedules);
+        // Half past five on a Monday afternoon: the office has half an hour left, and opens again a week later.
+        let now = "2026-11-23T14:30:00Z".parse().unwrap();
+        let planned = |queue| {
+            let matching = router.matching(&subject(EventType::CallMissed, queue, None));
+            let steps = router.steps(&matching, now);
+            let line = |step: &Step| format!("{} {} {} {}", step.at, step.channel, step.rule, step.turn);
+            (matching, steps.iter().map(line).collect::<Vec<_>>())
+        };
+        let (matching, steps) = planned(Some("201"));
+        assert_eq!(matching, [0, 1]);
+        assert_eq!(
+            steps,
+            [
+                "2026-11-23T14:45:00Z boss 0 1",
+                "2026-11-23T14:45:00Z crm 1 1",
+                "2026-11-23T16:30:00Z boss 1 2",
+                "2026-11-30T06:30:00Z boss 0 3",
+                "2026-11-30T06:30:00Z mail 0 1",
+            ]
+        );
+        let (matching, steps) = planned(None);
+        assert_eq!((matching, steps.len()), (vec![1], 3));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::cursor::{ahead, back};
 use crate::event::{
-    Audio, Closed, DeliveryId, Direction, Ending, Event, EventId, EventType, Kind, Quiet, Record, Standing,
+    Audio, Closed, DeliveryId, Direction, Ending, Event, EventId, EventType, Kind, Quiet, Record, Standing, Step,
 };
 use crate::number;
 
@@ -110,6 +110,9 @@ fn first_sight(
         standing,
         ending: None,
         note: None,
+        rules: Vec::new(),
+        steps: Vec::new(),
+        escalated: 0,
     })
 }
 
@@ -122,7 +125,7 @@ fn change(known: &Event, record: &Record, now: Timestamp) -> Option<Event> {
     event.recording = record.audio == Audio::Present;
     if let Some(by) = settled_by(record) {
         event.return_uuid.clone_from(&record.return_uuid);
-        event.standing = Standing::Closed { at: now, by };
+        event = close(&event, by, now);
         event.ending = match by {
             Closed::Heard => record.read_at.map(|at| Ending { at, extension: None }),
             Closed::Answered => Some(answer(record)),
@@ -153,6 +156,41 @@ pub fn announce_at(event: &Event, rules: &Rules) -> Timestamp {
         Kind::Call => ahead(event.ended_at, rules.grace),
         Kind::Voicemail => event.seen_at,
     }
+}
+
+/// When an open event is to be told, for the first time or once more, if nothing settles it before; `None` when it is not.
+pub fn next_at(event: &Event, rules: &Rules) -> Option<Timestamp> {
+    match event.standing {
+        Standing::Waiting => Some(announce_at(event, rules)),
+        Standing::Announced { .. } => event.steps.first().map(|step| step.at),
+        Standing::Quiet { .. } | Standing::Closed { .. } => None,
+    }
+}
+
+/// Takes those steps out of `event` that are due at `known_at`, up to which it is known to be open, and returns those that
+/// are to be told: none of an event that was watched long enough, and of several for one channel, as there are after an
+/// outage, the first.
+pub fn take_due_steps(event: &mut Event, known_at: Timestamp, now: Timestamp, rules: &Rules) -> Vec<Step> {
+    if !matches!(event.standing, Standing::Announced { .. }) {
+        return Vec::new();
+    }
+    let due = event.steps.partition_point(|step| step.at <= known_at);
+    let mut told: Vec<Step> = Vec::new();
+    for step in event.steps.drain(..due) {
+        if !told.iter().any(|earlier| earlier.channel == step.channel) {
+            told.push(step);
+        }
+    }
+    if expired(event, now, rules) {
+        return Vec::new();
+    }
+    event.escalated = told.iter().map(|step| step.turn).fold(event.escalated, u32::max);
+    told
+}
+
+/// Whether the escalation of a `voicemail` speaks for that of its call too: the two are one matter.
+pub fn escalates_for_its_call(voicemail: Option<&Event>) -> bool {
+    voicemail.is_some_and(|voicemail| voicemail.is_open() && (voicemail.escalated > 0 || !voicemail.steps.is_empty()))
 }
 
 /// Whether it was old news when it was first seen: then a digest tells it.
@@ -196,6 +234,17 @@ pub fn first_delivery(event: &Event, channel: &str) -> DeliveryId {
     DeliveryId::derive(&event.account, event.kind.first_event(), &event.uuid, channel)
 }
 
+/// The delivery by which a `channel` is told, for the `turn`th time, that `event` is still open.
+pub fn step_delivery(event: &Event, channel: &str, turn: u32) -> DeliveryId {
+    DeliveryId::of_turn(&event.account, event.kind.escalation(), &event.uuid, channel, turn)
+}
+
+/// Every delivery by which a `channel` may have been told that somebody must act on `event`, in their order.
+pub fn parts(event: &Event, channel: &str) -> impl Iterator<Item = DeliveryId> {
+    let steps = (1..=event.escalated).map(move |turn| step_delivery(event, channel, turn));
+    std::iter::once(first_delivery(event, channel)).chain(steps)
+}
+
 /// The delivery by which a `channel` was told of the call in which a voicemail was left.
 pub fn call_delivery(voicemail: &Event, channel: &str) -> DeliveryId {
     DeliveryId::derive(&voicemail.account, EventType::CallMissed, &voicemail.uuid, channel)
@@ -213,12 +262,14 @@ pub fn overtaken(staged: &Event, stored: &Event) -> bool {
         Standing::Announced { .. } => 1,
         Standing::Quiet { .. } | Standing::Closed { .. } => 2,
     };
-    reached(stored) > reached(staged)
+    let (there, here) = (reached(stored), reached(staged));
+    // Among announced ones, that of which more steps were told.
+    there > here || (there == 1 && here == 1 && stored.steps.len() < staged.steps.len())
 }
 
-/// Closes `event`.
+/// Closes `event`, and with it what was still to be told of its being open.
 pub fn close(event: &Event, by: Closed, now: Timestamp) -> Event {
-    Event { standing: Standing::Closed { at: now, by }, ..event.clone() }
+    Event { standing: Standing::Closed { at: now, by }, steps: Vec::new(), ..event.clone() }
 }
 
 /// When and by whom a call was answered.

@@ -195,6 +195,9 @@ fn enabled_routes(config: &Config) -> Vec<config::Route> {
     for route in &mut routes {
         let named = !route.notify.is_empty();
         route.notify.retain(enabled);
+        for step in &mut route.escalate {
+            step.notify.retain(enabled);
+        }
         // All of its channels are switched off: it still matches, and says that nobody is told.
         route.mute |= named && route.notify.is_empty();
     }

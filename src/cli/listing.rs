@@ -84,11 +84,14 @@ pub(super) fn event_table(found: &Events, open: bool, zone: &Zone) -> String {
     if found.total == 0 {
         return if open { "no open events".to_owned() } else { "no events".to_owned() };
     }
-    let header = ["ID", "CALL", "CALLER", "EVENT", "TO", "STANDING", "TOLD"];
+    let header = ["ID", "CALL", "CALLER", "EVENT", "TO", "STANDING", "BY", "TOLD"];
     let text = table(
         header,
         found.events.iter().map(|event| {
-            let told: Vec<String> = event.deliveries.iter().map(in_short).collect();
+            let told = event.deliveries.iter().map(in_short);
+            let next = event.steps.iter().map(|step| format!("{} at {}", step.channel, zone.show(step.at)));
+            let told: Vec<String> = told.chain(next).collect();
+            let rules: Vec<String> = event.rules.iter().map(|rule| format!("routes[{rule}]")).collect();
             let standing = match &event.note {
                 Some(note) => format!("{}: {note}", event.standing),
                 None => event.standing.clone(),
@@ -100,6 +103,7 @@ pub(super) fn event_table(found: &Events, open: bool, zone: &Zone) -> String {
                 event.r#type.to_string(),
                 to(event),
                 standing,
+                rules.join(", "),
                 told.join(", "),
             ]
         }),
@@ -118,9 +122,13 @@ pub(super) fn event_table(found: &Events, open: bool, zone: &Zone) -> String {
     format!("{text}\n{shown}{total} {what}")
 }
 
-/// Who was told, or is to be, and of the end by its name.
+/// Who was told, or is to be, and of what came after the first message by its name.
 fn in_short(told: &Told) -> String {
-    let what = if told.event.is_follow_up() { format!(" {}", told.event) } else { String::new() };
+    let what = if told.event.is_follow_up() || told.event.is_escalation() {
+        format!(" {}", told.event)
+    } else {
+        String::new()
+    };
     format!("{}{what} {}", told.channel, told.state)
 }
 

@@ -68,6 +68,7 @@ pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<()
                 recording: recording(channel, &event, now),
                 test: false,
                 repeated: None,
+                waited: samples::waited(*event_type),
             };
             let mut rendered = renderer.render(look, &facts);
             if channel.common.recording == RecordingMode::Attach && event.recording {
@@ -160,7 +161,9 @@ pub(super) async fn send_test(config: &Config, channels: &[String], event_type: 
         let mut event = sample(config, event_type, now);
         // Another id each time: receivers that drop what they have seen must show every test.
         event.uuid = format!("test-{}", now.as_nanosecond());
-        let facts = Facts { event: &event, event_type, recording: Recording::None, test: true, repeated: None };
+        let waited = samples::waited(event_type);
+        let recording = Recording::None;
+        let facts = Facts { event: &event, event_type, recording, test: true, waited, repeated: None };
         let rendered = renderer.render(&settings.look, &facts);
         let id = delivery_id(&event, event_type, channel);
         let outcome = built.send(Parcel { id, message: &rendered.message, now, earlier: None }, &mut None).await;

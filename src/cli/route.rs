@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::{Failure, say};
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{Config, Given, RouteTest};
+use crate::config::{Config, Given, Route, RouteTest};
 use crate::event::EventType;
 use crate::number;
 use crate::private::PhoneNumber;
@@ -55,22 +55,45 @@ pub(super) fn route(config: &Config, options: &Options) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("--account: there is no account `{name}`\nhint: {hint}")));
     }
     let given = Given { event: Some(event), account, queue, extension, number, caller, withheld: None, at };
+    if !EventType::FIRST.contains(&event) {
+        let hint = "it goes where what was told first went (`follow_up` of the channel), or where `escalate` says";
+        return Err(Failure::Usage(format!("--event: no rule decides on `{event}`\nhint: {hint}")));
+    }
     let rules = Rules::new(config)?;
     let sample = rules.sample(config, &given).map_err(|what| Failure::Usage(format!("--at: {what}")))?;
-    match rules.router.decide(&sample.subject()) {
+    let matching = rules.router.matching(&sample.subject());
+    match rules.router.decision(&matching) {
         Decision::Notify(channels) => {
             for (channel, rule) in channels {
-                let off = config.channels.iter().any(|known| known.common.name == channel && !known.common.enabled);
-                let aside = if off { " (switched off: `enabled: false`)" } else { "" };
-                let held = rules.held(rule, &channel, sample.at);
+                let (aside, held) = (aside(config, &channel), rules.held(rule, &channel, sample.at));
                 let grouped = rules.grouped(rule, &channel, &sample);
                 say(&format!("{channel}: by routes[{rule}]{aside}{held}{grouped}"));
+            }
+            for rule in matching {
+                for line in config.routes.get(rule).into_iter().flat_map(|route| escalation(config, route)) {
+                    say(&format!("{line}: by routes[{rule}]"));
+                }
             }
         }
         Decision::Muted(rule) => say(&format!("nobody: routes[{rule}] says `mute`")),
         Decision::Unrouted => say(&"nobody: no rule matches"),
     }
     Ok(())
+}
+
+/// Why a channel is not told all the same.
+fn aside(config: &Config, channel: &str) -> &'static str {
+    let off = config.channels.iter().any(|known| known.common.name == channel && !known.common.enabled);
+    if off { " (switched off: `enabled: false`)" } else { "" }
+}
+
+/// Who is told while it stays open, one line for each step.
+fn escalation(config: &Config, route: &Route) -> impl Iterator<Item = String> {
+    route.escalate.iter().map(|step| {
+        let during = step.during.as_ref().map(|name| format!(" (during {name})")).unwrap_or_default();
+        let channels: Vec<String> = step.notify.iter().map(|name| format!("{name}{}", aside(config, name))).collect();
+        format!("then after {}{during}: {}", format_duration(step.after), channels.join(", "))
+    })
 }
 
 /// What the tests of the configuration find: one sentence for each that fails.

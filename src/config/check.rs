@@ -14,6 +14,7 @@ use crate::retry;
 use crate::units::format_duration;
 
 mod channels;
+mod escalate;
 mod health;
 mod routes;
 mod schedules;

@@ -20,7 +20,6 @@ const KEYS: &[(&str, &str, Off)] = &[
     ("http", "public_url", Off::Empty),
     ("http", "token", Off::Empty),
     ("http", "token_file", Off::Empty),
-    ("routes[]", "escalate", Off::Empty),
     ("store", "url", Off::Empty),
     ("store", "url_file", Off::Empty),
 ];
@@ -31,6 +30,9 @@ const LATER_EVENTS: [&str; 4] = ["call.returned", "call.unreturned", "voicemail.
 
 /// What follows up what: it goes where the first part went.
 const FOLLOW_UPS: [(&str, &str); 2] = [("call.returned", "call.missed"), ("voicemail.heard", "voicemail.new")];
+
+/// What tells that something is still open, and what that was told as first.
+const ESCALATIONS: [(&str, &str); 2] = [("call.unreturned", "call.missed"), ("voicemail.unheard", "voicemail.new")];
 
 /// Reports such keys and values, and takes them out of the tree.
 pub(super) fn refuse(node: &mut Node, findings: &mut Findings<'_>) {
@@ -49,12 +51,18 @@ pub(super) fn refuse(node: &mut Node, findings: &mut Findings<'_>) {
     if let Data::Text(text) = &node.data
         && VALUES.iter().any(|(place, values)| *place == pattern && values.contains(&text.as_str()))
     {
-        let (message, hint) = match FOLLOW_UPS.iter().find(|(follow_up, _)| follow_up == text) {
-            Some((_, first)) => (
+        let told_first =
+            |of: &[(&str, &'static str)]| of.iter().find(|(later, _)| later == text).map(|(_, first)| *first);
+        let (message, hint) = match (told_first(&FOLLOW_UPS), told_first(&ESCALATIONS)) {
+            (Some(first), _) => (
                 format!("`{text}` is not supported in routes: it goes to the channels that were told of `{first}`"),
                 Some("say `follow_up: true` or `false` in the channel".to_owned()),
             ),
-            None => (format!("`{text}` is not supported by this version of ringback"), None),
+            (_, Some(first)) => (
+                format!("`{text}` is not supported in routes: it goes to the channels that `escalate` names"),
+                Some(format!("say `escalate: [{{after: 15m, notify: [a-channel]}}]` in the rule for `{first}`")),
+            ),
+            (None, None) => (format!("`{text}` is not supported by this version of ringback"), None),
         };
         findings.add(&node.path, node.place, message, hint);
         findings.spoil(&node.path);

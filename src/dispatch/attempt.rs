@@ -81,7 +81,8 @@ impl Sender {
                 if attach { Recording::LinkInstead { url, expires_at } } else { Recording::Link { url, expires_at } }
             }
         };
-        let facts = Facts { event: &claim.event, event_type: claim.delivery.event, recording, test: false, repeated };
+        let (event_type, waited) = (claim.delivery.event, outbox::waited(claim));
+        let facts = Facts { event: &claim.event, event_type, recording, test: false, waited, repeated };
         let mut rendered = context.renderer.render(&self.look, &facts);
         if let Some(Held { audio, .. }) = &held {
             let Audio { content_type, extension, stem, bytes } = audio.clone();

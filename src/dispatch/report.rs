@@ -64,6 +64,10 @@ impl Lane {
             State::Withdrawn { .. } if delivery.event.is_follow_up() => {
                 tracing::info!(delivery = %delivery.id, channel = name, "what it would follow up was not told");
             }
+            State::Withdrawn { .. } if delivery.event.is_escalation() => tracing::info!(
+                delivery = %delivery.id, channel = name,
+                "settled before it was told, or its channel was told of it only now"
+            ),
             State::Withdrawn { .. } => {
                 tracing::info!(delivery = %delivery.id, channel = name, "settled before it was told");
             }

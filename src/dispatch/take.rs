@@ -3,7 +3,7 @@
 //! People would rather read one mail than forty. So when more than `digest_over` are due at once on a channel that people
 //! read, one message tells them all; and what is old news goes into such a message on every channel, however few they are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::attempt::URL_PATIENCE;
@@ -147,6 +147,7 @@ impl Lane {
             let earlier = match claim.delivery.event {
                 EventType::VoicemailNew => self.earlier_call(&claim, work, now).await,
                 event if event.is_follow_up() => self.first_part(&claim, &work.unstored, now).await,
+                event if event.is_escalation() => self.told_before(&claim, &work.unstored, now).await,
                 _ => self.earlier_of_caller(&claim, now).await,
             };
             match earlier {
@@ -163,15 +164,20 @@ impl Lane {
         self.settle_by_voicemails(&mut claims, now).await;
         let (follow_ups, firsts): (Vec<_>, Vec<_>) =
             claims.into_iter().partition(|claim| claim.delivery.event.is_follow_up());
+        let here: HashSet<DeliveryId> = firsts.iter().map(|claim| claim.delivery.id).collect();
         let mut told = Vec::with_capacity(follow_ups.len() + firsts.len());
         for claim in follow_ups {
-            let first = track::first_delivery(&claim.event, &self.settings.name);
-            let both = firsts.iter().any(|claim| claim.delivery.id == first);
+            let both = track::parts(&claim.event, &self.settings.name).any(|id| here.contains(&id));
             match if both { Err(Turn::Withdraw) } else { self.first_part(&claim, &work.unstored, now).await } {
                 Ok(_) => told.push(claim),
                 Err(turn) => self.set_aside(claim, turn, work, now),
             }
         }
+        // What is told first in this digest need not be told once more in it.
+        let (again, firsts): (Vec<_>, Vec<_>) = firsts.into_iter().partition(|claim| {
+            claim.delivery.event.is_escalation() && self.parts_before(claim).any(|id| here.contains(&id))
+        });
+        self.withdraw(again, work, now);
         let done = told.is_empty() && firsts.iter().all(|claim| moot(claim).is_some());
         let (gone, rest): (Vec<_>, Vec<_>) = firsts.into_iter().partition(|claim| match moot(claim) {
             Some(Closed::Voicemail | Closed::ByHand) => true,
@@ -183,23 +189,59 @@ impl Lane {
         told
     }
 
-    /// What the channel was told of the event of a follow-up.
+    /// The deliveries by which the channel may have been told of the event of an escalation before it.
+    fn parts_before(&self, claim: &Claim) -> impl Iterator<Item = DeliveryId> {
+        let own = claim.delivery.id;
+        track::parts(&claim.event, &self.settings.name).take_while(move |id| *id != own)
+    }
+
+    /// What the channel was told of the event of an escalation. Who is told the beginning only now, after an outage of the
+    /// receiver say, need not be told besides that it is still open.
+    async fn told_before(
+        &self,
+        claim: &Claim,
+        unstored: &HashMap<DeliveryId, State>,
+        now: Moment,
+    ) -> Result<Option<Delivery>, Turn> {
+        let mut told = None;
+        for id in self.parts_before(claim) {
+            let part = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
+            let Some(part) = part else { continue };
+            match part.state {
+                // The store need not be waited for.
+                State::Pending if matches!(unstored.get(&id), Some(State::Withdrawn { .. })) => {}
+                State::Pending => return Err(outbox::after(&part, now.at)),
+                State::Delivered { at } if at > claim.delivery.created_at && !claim.delivery.insisted => {
+                    return Err(Turn::Withdraw);
+                }
+                State::Delivered { .. } => told = told.or(Some(part)),
+                State::Dead { .. } | State::Withdrawn { .. } => {}
+            }
+        }
+        Ok(told)
+    }
+
+    /// What the channel was told first of the event of a follow-up.
     async fn first_part(
         &self,
         claim: &Claim,
         unstored: &HashMap<DeliveryId, State>,
         now: Moment,
     ) -> Result<Option<Delivery>, Turn> {
-        let id = track::first_delivery(&claim.event, &self.settings.name);
-        let first = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
-        let turn = match outbox::turn(&claim.event, first.as_ref(), now.at) {
-            _ if claim.delivery.insisted && claim.event.settled_by().is_some() => Turn::Go,
-            // The store need not be waited for.
-            Turn::Wait(_) if matches!(unstored.get(&id), Some(State::Withdrawn { .. })) => Turn::Withdraw,
-            turn => turn,
-        };
-        let taken = first.filter(|first| matches!(first.state, State::Delivered { .. }));
-        if turn == Turn::Go { Ok(taken) } else { Err(turn) }
+        let (mut taken, mut turn) = (None, Turn::Withdraw);
+        for id in track::parts(&claim.event, &self.settings.name) {
+            let part = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
+            match outbox::turn(&claim.event, part.as_ref(), now.at) {
+                Turn::Go => return Ok(part),
+                // The store need not be waited for.
+                Turn::Wait(_) if matches!(unstored.get(&id), Some(State::Withdrawn { .. })) => {}
+                wait @ Turn::Wait(_) if turn == Turn::Withdraw => turn = wait,
+                Turn::Wait(_) | Turn::Withdraw => {}
+            }
+            taken = taken.or(part.filter(|part| matches!(part.state, State::Delivered { .. })));
+        }
+        let insisted = claim.delivery.insisted && claim.event.settled_by().is_some();
+        if insisted { Ok(taken) } else { Err(turn) }
     }
 
     /// What the channel was told of the call in which a voicemail was left.

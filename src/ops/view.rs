@@ -156,8 +156,23 @@ pub struct EventView {
     pub open: bool,
     /// What a person wrote when they closed it.
     pub note: Option<String>,
+    /// The rules that decided who is told, by their positions in `routes`, from 0; empty when none matched.
+    pub rules: Vec<usize>,
     /// Who was, or is to be, told.
     pub deliveries: Vec<Told>,
+    /// Who is told later if it is still open then, earliest first.
+    pub steps: Vec<NextStep>,
+}
+
+/// A step of an escalation that has not come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextStep {
+    /// When it is due.
+    pub at: Timestamp,
+    /// Who is told then.
+    pub channel: String,
+    /// The position of the rule that says so.
+    pub rule: usize,
 }
 
 /// What was called.
@@ -233,7 +248,9 @@ impl DeliveryView {
 impl EventView {
     pub(super) fn of(event: &Event, mut deliveries: Vec<Told>, reveal: bool) -> Self {
         let mask = if reveal { Mask::default() } else { people(event) };
-        deliveries.sort_by(|a, b| (a.event.is_follow_up(), &a.channel).cmp(&(b.event.is_follow_up(), &b.channel)));
+        // In the order of the story, which is not that of time: what is due together is told in any.
+        let place = |event: EventType| (event.is_follow_up(), event.is_escalation());
+        deliveries.sort_by(|a, b| (place(a.event), &a.channel).cmp(&(place(b.event), &b.channel)));
         let at = match event.standing {
             Standing::Announced { at } | Standing::Closed { at, .. } => Some(at),
             Standing::Waiting | Standing::Quiet { .. } => None,
@@ -257,7 +274,13 @@ impl EventView {
             at,
             open: event.is_open(),
             note: event.note.as_ref().map(|note| mask.apply(note)),
+            rules: event.rules.clone(),
             deliveries,
+            steps: event
+                .steps
+                .iter()
+                .map(|step| NextStep { at: step.at, channel: step.channel.clone(), rule: step.rule })
+                .collect(),
         }
     }
 }

@@ -32,6 +32,9 @@ fn claim() -> Claim {
         standing: Standing::Announced { at: at(0) },
         ending: None,
         note: None,
+        rules: Vec::new(),
+        steps: Vec::new(),
+        escalated: 0,
     };
     let delivery = Delivery {
         id: DeliveryId::derive("main", EventType::CallMissed, "u1", "crm"),

@@ -201,6 +201,7 @@ fn absent(timezone: &TimeZone) -> Map<String, Value> {
         recording: Recording::None,
         test: false,
         repeated: None,
+        waited: None,
     };
     let data = Data::new(&facts, 0);
     let one = serde_json::to_value(Context::new(&data, &facts, Locale::Tr));

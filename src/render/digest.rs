@@ -99,9 +99,11 @@ pub(super) struct Context<'a> {
 /// One event as a line.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Row<'a> {
-    /// `call.missed`, `call.returned`, `voicemail.new` or `voicemail.heard`.
+    /// `call.missed`, `call.returned`, `call.unreturned`, `voicemail.new`, `voicemail.heard` or `voicemail.unheard`.
     #[serde(rename = "type")]
     pub event_type: EventType,
+    /// Whether it was told before, and nobody has acted since.
+    pub still_open: bool,
     /// Whether it is about a voicemail.
     pub voicemail: bool,
     /// The account's name in the configuration.
@@ -136,6 +138,7 @@ impl Renderer {
                 recording: Recording::None,
                 test: false,
                 repeated: None,
+                waited: None,
             })
             .collect();
         let data: Vec<Data<'_>> = facts.iter().map(|facts| super::data(look, facts, 0)).collect();
@@ -235,6 +238,7 @@ impl<'a> Row<'a> {
         };
         Self {
             event_type: event.event_type,
+            still_open: event.event_type.is_escalation(),
             voicemail: event.event_type.kind() == Kind::Voicemail,
             account: data.account,
             who: who(&caller, locale),
@@ -364,13 +368,26 @@ fn plain_slack(context: &Context<'_>, timezone: &TimeZone) -> Bytes {
 }
 
 fn plain_lines(context: &Context<'_>, timezone: &TimeZone, escape: impl Fn(&str) -> String) -> String {
-    let (call, voicemail, elsewhere) = match context.locale {
-        Locale::Tr => ("Cevapsız çağrı", "Sesli mesaj", "Kayıtları Online İşlem Merkezi üzerinden dinleyebilirsiniz."),
-        Locale::En => ("Missed call", "Voicemail", "You can listen to the recordings in the Online İşlem Merkezi."),
+    let ([call, voicemail], [unreturned, unheard], elsewhere) = match context.locale {
+        Locale::Tr => (
+            ["Cevapsız çağrı", "Sesli mesaj"],
+            ["Hâlâ dönülmedi", "Hâlâ dinlenmedi"],
+            "Kayıtları Online İşlem Merkezi üzerinden dinleyebilirsiniz.",
+        ),
+        Locale::En => (
+            ["Missed call", "Voicemail"],
+            ["Still not called back", "Still not heard"],
+            "You can listen to the recordings in the Online İşlem Merkezi.",
+        ),
     };
     let mut lines = String::new();
     for row in context.rows {
-        let kind = if row.voicemail { voicemail } else { call };
+        let kind = match (row.voicemail, row.still_open) {
+            (false, false) => call,
+            (true, false) => voicemail,
+            (false, true) => unreturned,
+            (true, true) => unheard,
+        };
         let _ = write!(lines, "{}  {kind}: {}", date(row.started_at.0, timezone, context.locale), escape(&row.who));
         for place in row.queue.iter().chain(&row.extension) {
             let _ = write!(lines, " · {}", escape(place));

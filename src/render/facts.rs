@@ -7,6 +7,7 @@
 //! A name that is not there is an error. The helpers are listed in [`super::helpers`].
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -29,6 +30,8 @@ pub struct Facts<'a> {
     pub test: bool,
     /// The calls of one caller that the message stands for, when they are several; `event` is the latest.
     pub repeated: Option<Repeated>,
+    /// Of an escalation: how long nobody had acted when it was decided to tell it.
+    pub waited: Option<Duration>,
 }
 
 /// Several calls of one caller.
@@ -114,6 +117,8 @@ pub struct Data<'a> {
     pub returned_by: Option<Cow<'a, str>>,
     /// When the voicemail was heard.
     pub heard_at: Option<Stamp>,
+    /// Of an escalation: how long nobody had acted, since the end of the call; whole minutes, in seconds.
+    pub waited_seconds: Option<u64>,
     /// How many calls the message stands for.
     pub attempts: u32,
     /// When they began, earliest first, of very many only the latest. RFC 3339, UTC, whole seconds.
@@ -213,10 +218,17 @@ impl<'a> Data<'a> {
                 Some(repeated) => repeated.times.iter().copied().map(Stamp).collect(),
                 None => vec![Stamp(event.started_at)],
             },
+            waited_seconds: facts.waited.map(whole_minutes),
             recording: link(&facts.recording, max_url),
             links: Links::default(),
         }
     }
+}
+
+/// Who waits for a quarter of an hour does not count the seconds.
+fn whole_minutes(waited: Duration) -> u64 {
+    let seconds = waited.as_secs();
+    if seconds < 60 { seconds } else { seconds - seconds % 60 }
 }
 
 fn caller(caller: &Caller) -> CallerData<'_> {
@@ -273,7 +285,7 @@ pub struct Context<'a> {
     /// The fields of [`Data`].
     #[serde(flatten)]
     pub data: &'a Data<'a>,
-    /// `call.missed`, `call.returned`, `voicemail.new` or `voicemail.heard`.
+    /// `call.missed`, `call.returned`, `call.unreturned`, `voicemail.new`, `voicemail.heard` or `voicemail.unheard`.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// `tr` or `en`: the language of the message. The helpers `date`, `time` and `duration` follow it.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::facts::{Context, Stamp};
-use super::helpers::{date, mrkdwn, slack_url, time, times};
+use super::helpers::{date, duration, mrkdwn, slack_url, time, times};
 use crate::event::{Closed, EventType};
 use crate::message::{Locale, Mail};
 
@@ -56,10 +56,14 @@ pub(super) fn title(context: &Context<'_>, timezone: &TimeZone) -> String {
             _ => "Called back",
         },
         (Locale::En, EventType::VoicemailHeard) => "Voicemail heard",
-        (Locale::Tr, EventType::CallMissed | EventType::CallUnreturned) => "Cevapsız çağrı",
-        (Locale::Tr, EventType::VoicemailNew | EventType::VoicemailUnheard) => "Yeni sesli mesaj",
-        (Locale::En, EventType::CallMissed | EventType::CallUnreturned) => "Missed call",
-        (Locale::En, EventType::VoicemailNew | EventType::VoicemailUnheard) => "New voicemail",
+        (Locale::Tr, EventType::CallMissed) => "Cevapsız çağrı",
+        (Locale::Tr, EventType::CallUnreturned) => "Hâlâ dönülmedi",
+        (Locale::Tr, EventType::VoicemailNew) => "Yeni sesli mesaj",
+        (Locale::Tr, EventType::VoicemailUnheard) => "Hâlâ dinlenmedi",
+        (Locale::En, EventType::CallMissed) => "Missed call",
+        (Locale::En, EventType::CallUnreturned) => "Still not called back",
+        (Locale::En, EventType::VoicemailNew) => "New voicemail",
+        (Locale::En, EventType::VoicemailUnheard) => "Still not heard",
     };
     let test = match (context.data.test, context.locale) {
         (false, _) => "",
@@ -78,12 +82,18 @@ pub(super) fn title(context: &Context<'_>, timezone: &TimeZone) -> String {
 
 /// The rest, one fact a line, without links.
 pub(super) fn facts(context: &Context<'_>, timezone: &TimeZone) -> Vec<String> {
-    let (when, called, extension, queue, elsewhere) = match context.locale {
-        Locale::Tr => {
-            ("Ne zaman", "Aranan numara", "Dahili", "Kuyruk", "Kaydı Online İşlem Merkezi üzerinden dinleyebilirsiniz.")
-        }
+    let (when, waited, called, extension, queue, elsewhere) = match context.locale {
+        Locale::Tr => (
+            "Ne zaman",
+            "Geçen süre",
+            "Aranan numara",
+            "Dahili",
+            "Kuyruk",
+            "Kaydı Online İşlem Merkezi üzerinden dinleyebilirsiniz.",
+        ),
         Locale::En => (
             "When",
+            "Time passed",
             "Number called",
             "Extension",
             "Queue",
@@ -96,6 +106,7 @@ pub(super) fn facts(context: &Context<'_>, timezone: &TimeZone) -> Vec<String> {
         let calls: Vec<_> = context.data.calls.iter().map(|Stamp(at)| *at).collect();
         lines.push(format!("{repeated}: {}", times(&calls, timezone, context.locale)));
     }
+    lines.extend(context.data.waited_seconds.map(|waiting| format!("{waited}: {}", duration(waiting, context.locale))));
     let rows = [
         (called, context.data.called.display.as_deref()),
         (extension, context.extension.as_deref()),

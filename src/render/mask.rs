@@ -34,6 +34,7 @@ pub(super) fn data(data: Data<'_>) -> Data<'_> {
         settled_by,
         returned_by,
         heard_at,
+        waited_seconds,
         attempts,
         calls,
         recording,
@@ -74,6 +75,7 @@ pub(super) fn data(data: Data<'_>) -> Data<'_> {
         settled_by,
         returned_by: returned_by.map(text),
         heard_at,
+        waited_seconds,
         attempts,
         calls,
         // Half a URL leads nowhere: the message then says where to listen.

@@ -171,19 +171,14 @@ impl Renderer {
         let mut problems: Vec<(String, String)> = Vec::new();
         problems.extend(self.check_digest(look, now).map(|problem| (problem, "digest".to_owned())));
         for event_type in EventType::ALL {
-            let samples = samples::all(event_type, now);
+            let (samples, waited) = (samples::all(event_type, now), samples::waited(event_type));
             let failure = samples.iter().enumerate().find_map(|(index, (sample, event))| {
                 // Only mails attach; that their words are there shows with one sample, and a reload waits for all this.
                 let attaches = look.channel == ChannelType::Email && index == 0;
                 ways[..if attaches { 5 } else { 3 }].iter().find_map(|(recording, test)| {
                     let repeated = (*recording == Recording::Elsewhere).then(|| samples::repeated(event));
-                    let facts = Facts {
-                        event,
-                        event_type,
-                        recording: recording.clone(),
-                        test: *test,
-                        repeated: repeated.clone(),
-                    };
+                    let recording = recording.clone();
+                    let facts = Facts { event, event_type, recording, test: *test, waited, repeated };
                     let failure = self.render(look, &facts).failure?;
                     Some((failure, sample.clone()))
                 })

@@ -1,10 +1,13 @@
 //! The body of a webhook, as contract section 4 lays it down: typed structs straight into bytes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::digest::InDigest;
 use super::facts::{Data, Stamp};
+use crate::cursor::ahead;
 use crate::event::{Closed, EventType};
 
 /// A body is smaller than this.
@@ -27,8 +30,8 @@ pub(super) fn names<'d>(data: impl IntoIterator<Item = &'d Data<'d>>) -> Vec<Str
     data.into_iter().flat_map(of).map(|name| name.clone().into_owned()).collect()
 }
 
-/// The body. Its `timestamp` is the event's own: when the call ended, or of a follow-up, when that came about which it
-/// tells.
+/// The body. Its `timestamp` is the event's own: when the call ended; of a follow-up, when that came about which it tells;
+/// of an escalation, how long after its end that was.
 pub(super) fn body(event_type: EventType, data: &Data<'_>) -> Bytes {
     let mut bytes = Vec::with_capacity(1536);
     // Cannot fail: string keys, no foreign `Serialize`, and memory as the writer.
@@ -38,7 +41,8 @@ pub(super) fn body(event_type: EventType, data: &Data<'_>) -> Bytes {
 
 fn happened_at(event_type: EventType, data: &Data<'_>) -> Stamp {
     let settled_at = data.returned_at.or(data.heard_at);
-    settled_at.filter(|_| event_type.is_follow_up()).unwrap_or(data.ended_at)
+    let waited = Duration::from_secs(data.waited_seconds.unwrap_or_default());
+    settled_at.filter(|_| event_type.is_follow_up()).unwrap_or(Stamp(ahead(data.ended_at.0, waited)))
 }
 
 #[derive(Serialize)]

@@ -68,7 +68,15 @@ pub fn event(event_type: EventType, now: Timestamp) -> Event {
         standing,
         ending,
         note: None,
+        rules: vec![0],
+        steps: Vec::new(),
+        escalated: 0,
     }
+}
+
+/// How long nobody has acted, in a sample of an escalation.
+pub fn waited(event_type: EventType) -> Option<Duration> {
+    event_type.is_escalation().then_some(Duration::from_secs(16 * 60))
 }
 
 /// Events of every kind of sparseness and malice, each with a name.

@@ -81,6 +81,22 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "en/email/voicemail.heard.html",
     "en/slack/voicemail.heard.json",
     "en/slack/voicemail.heard.update.json",
+    "tr/email/call.unreturned.subject.txt",
+    "tr/email/call.unreturned.txt",
+    "tr/email/call.unreturned.html",
+    "tr/slack/call.unreturned.json",
+    "en/email/call.unreturned.subject.txt",
+    "en/email/call.unreturned.txt",
+    "en/email/call.unreturned.html",
+    "en/slack/call.unreturned.json",
+    "tr/email/voicemail.unheard.subject.txt",
+    "tr/email/voicemail.unheard.txt",
+    "tr/email/voicemail.unheard.html",
+    "tr/slack/voicemail.unheard.json",
+    "en/email/voicemail.unheard.subject.txt",
+    "en/email/voicemail.unheard.txt",
+    "en/email/voicemail.unheard.html",
+    "en/slack/voicemail.unheard.json",
 ];
 
 /// Compiled templates. One registry per format, since each escapes values in its own way.

@@ -21,7 +21,7 @@ pub(super) fn link() -> Recording {
 }
 
 pub(super) fn facts(event: &Event, event_type: EventType, recording: Recording) -> Facts<'_> {
-    Facts { event, event_type, recording, test: false, repeated: None }
+    Facts { event, event_type, recording, test: false, waited: samples::waited(event_type), repeated: None }
 }
 
 fn sample(event_type: EventType, name: &str) -> Event {
@@ -98,7 +98,7 @@ fn a_webhook_body_is_that_of_the_contract() {
             r#""called":{{"number":"902129876543","e164":"+902129876543","display":"0212 987 65 43","name":"Dahili 1","extension":"1002","queue":"201"}},"#,
             r#""started_at":"2026-11-22T05:07:24Z","ended_at":"2026-11-22T05:08:29Z","#,
             r#""duration_seconds":65,"queue_wait_seconds":10,"result":"Cevapsız","#,
-            r#""return_uuid":null,"returned_at":null,"settled_by":null,"returned_by":null,"heard_at":null,"attempts":1,"#,
+            r#""return_uuid":null,"returned_at":null,"settled_by":null,"returned_by":null,"heard_at":null,"waited_seconds":null,"attempts":1,"#,
             r#""recording":{{"url":"{url}","expires_at":"2026-11-22T06:08:29Z"}},"#,
             r#""links":{{"listen":null,"callback":null}}}}}}"#
         ),

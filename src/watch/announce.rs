@@ -1,7 +1,5 @@
 //! From staged events to what is stored and who is told: in one commit.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::Watcher;
@@ -26,26 +24,26 @@ impl Watcher {
         let staged = staged.into_iter().filter(|(id, _)| !closed.contains(id));
         let mut events: Vec<Event> = staged.map(|(_, event)| event).collect();
         self.settle_with_returned(&mut events, self.context.clock.now());
-        let due = |event: &Event| {
-            event.standing == Standing::Waiting && track::announce_at(event, &self.settings.rules) <= read_at
-        };
+        let due = |event: &Event| self.is_due(event, read_at);
         // Of old news it would take all requests of many minutes to read who was reached since.
         let news = |event: &&Event| due(event) && !track::is_old_news(event, &self.settings.rules);
-        let oldest_due = events.iter().filter(news).map(|event| event.started_at).min();
+        let oldest_due = events.iter().filter(news).map(|event| self.may_be_settled_since(event, read_at)).min();
         if self.source.kind == Kind::Call && events.iter().any(due) {
             let settling = match oldest_due {
                 Some(from) => self.settling_since(from).await,
                 None => Vec::new(),
             };
-            self.settle_before_announcing(&mut events, &settling).await?;
+            self.settle_before_announcing(&mut events, &settling, read_at).await?;
         }
         let deliveries = self.follow_ups(&mut events).await?;
         let now = self.context.clock.moment();
         let cursor_row = cursor.clone().map(|cursor| (self.source.clone(), cursor));
         let mut batch = Batch { cursor: cursor_row, deliveries, ..Batch::default() };
         for mut event in events {
-            if event.standing == Standing::Waiting && track::announce_at(&event, &self.settings.rules) <= read_at {
-                event.standing = self.announce(&event, now.at, &mut batch.deliveries);
+            if event.standing != Standing::Waiting {
+                batch.deliveries.extend(self.escalate(&mut event, read_at, now.at));
+            } else if self.is_due(&event, read_at) {
+                self.announce(&mut event, now.at, &mut batch.deliveries);
                 if track::expired(&event, now.at, &self.settings.rules) {
                     // Old news: it is told, but too old to be watched for its end.
                     event = track::close(&event, Closed::Expired, now.at);
@@ -85,19 +83,37 @@ impl Watcher {
         Ok(())
     }
 
-    /// Waiting calls whose caller was reached meanwhile, or has left a voicemail in the same call, are not announced.
-    async fn settle_before_announcing(&self, events: &mut [Event], settling: &[Record]) -> Result<(), StoreError> {
+    /// From when on calls may settle `event` that no read has shown yet.
+    fn may_be_settled_since(&self, event: &Event, now: Timestamp) -> Timestamp {
+        match event.standing {
+            Standing::Waiting => event.started_at,
+            // Of an announced one the wider reads have looked before.
+            _ => event.started_at.max(self.answered_from(now)),
+        }
+    }
+
+    /// Calls whose caller was reached meanwhile, or has left a voicemail in the same call, are not announced; nor is told
+    /// of them that they are still open.
+    async fn settle_before_announcing(
+        &self,
+        events: &mut [Event],
+        settling: &[Record],
+        read_at: Timestamp,
+    ) -> Result<(), StoreError> {
         let now = self.context.clock.now();
         let ids: Vec<_> = events.iter().map(track::voicemail_of).collect();
         let voicemails = self.context.store.events(&ids).await?;
         for (event, voicemail) in events.iter_mut().zip(voicemails) {
-            if event.standing != Standing::Waiting {
+            let waiting = event.standing == Standing::Waiting;
+            if !waiting && !self.is_due(event, read_at) {
                 continue;
             }
             if let Some(reached) = settling.iter().find_map(|record| track::reached(event, record, now)) {
                 *event = reached;
-            } else if track::speaks_for_its_call(voicemail.as_ref()) {
+            } else if waiting && track::speaks_for_its_call(voicemail.as_ref()) {
                 *event = track::close(event, Closed::Voicemail, now);
+            } else if !waiting && track::escalates_for_its_call(voicemail.as_ref()) {
+                event.steps.retain(|step| step.at > read_at);
             }
         }
         Ok(())
@@ -126,14 +142,17 @@ impl Watcher {
         }
     }
 
-    /// Decides who is told of `event`, and makes their deliveries.
-    fn announce(&self, event: &Event, now: Timestamp, deliveries: &mut Vec<Delivery>) -> Standing {
+    /// Decides who is told of `event`, now and while it stays open, and makes the deliveries of now.
+    fn announce(&self, event: &mut Event, now: Timestamp, deliveries: &mut Vec<Delivery>) {
         let event_type = event.kind.first_event();
-        match self.context.router.decide(&Subject::of(event, event_type)) {
+        let router = &self.context.router;
+        event.rules = router.matching(&Subject::of(event, event_type));
+        event.standing = match router.decision(&event.rules) {
             Decision::Notify(channels) => {
                 let digest_only = track::is_old_news(event, &self.settings.rules);
                 let new = |(channel, rule)| Delivery { digest_only, ..Delivery::new(event, channel, rule, now) };
                 deliveries.extend(channels.into_iter().map(new));
+                self.plan_steps(event, now);
                 Standing::Announced { at: now }
             }
             Decision::Muted(rule) => {
@@ -144,7 +163,7 @@ impl Watcher {
                 tracing::warn!(event = %event.id, r#type = %event_type, "no route matches, nobody is told");
                 Standing::Quiet { why: Quiet::Unrouted }
             }
-        }
+        };
     }
 
     /// Logs and counts what is stored now: a store that refuses is asked again and again.
@@ -153,7 +172,12 @@ impl Watcher {
         if let Standing::Quiet { why } = event.standing {
             self.context.metrics.quiet(&event.account, why);
         }
-        for (event_type, what) in [(event.kind.first_event(), "announced"), (event.kind.follow_up(), "followed up")] {
+        let kind = event.kind;
+        for (event_type, what) in [
+            (kind.first_event(), "announced"),
+            (kind.escalation(), "still open: told those who are next"),
+            (kind.follow_up(), "followed up"),
+        ] {
             let channels = channels(event_type);
             if channels > 0 {
                 tracing::info!(
@@ -165,12 +189,11 @@ impl Watcher {
         }
     }
 
-    /// Announces calls that have waited for a confirming read long past their grace: the PBX cannot be read, and being
-    /// told of a call that was returned meanwhile is better than not being told.
+    /// Tells of calls that have waited for a confirming read long past their grace, or past the time of a step: the PBX
+    /// cannot be read, and being told of a call that was returned meanwhile is better than not being told.
     pub(super) async fn announce_unconfirmed(&mut self) {
         let now = self.context.clock.now();
-        let patience = (self.settings.every * 2).max(Duration::from_secs(60));
-        let known_at = back(now, patience);
+        let known_at = back(now, self.patience());
         let staged: Vec<(EventId, Event)> = self.due(known_at).map(|event| (event.id, event.clone())).collect();
         if staged.is_empty() {
             return;
@@ -178,7 +201,7 @@ impl Watcher {
         tracing::warn!(
             account = self.source.account,
             events = staged.len(),
-            "announced as last seen: the PBX cannot be asked whether they have been returned"
+            "told as last seen: the PBX cannot be asked whether they have been returned"
         );
         // Nothing may be spent on further questions here, so the announcing half of `commit` does without them.
         self.budget.exhaust(self.agenda.not_before);

@@ -15,7 +15,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 impl Watcher {
     /// The deliveries that tell the end of those of `events` that have come to it: on each channel that wants them and was
-    /// told the first part, or is about to be. They are stored with the end itself, so that no crash can lose one.
+    /// told the first part or a step of the escalation, or is about to be. They are stored with the end itself, so that no crash can lose one.
     pub(super) async fn follow_ups(&mut self, events: &mut [Event]) -> Result<Vec<Delivery>, StoreError> {
         let now = self.context.clock.now();
         let mut firsts: Vec<(usize, Delivery)> = Vec::new();
@@ -25,14 +25,24 @@ impl Watcher {
                 continue;
             }
             for channel in self.context.follow_ups.iter() {
-                let first = self.context.store.delivery(track::first_delivery(event, channel)).await?;
-                firsts.extend(first.filter(may_be_followed).map(|first| (n, first)));
+                firsts.extend(self.part_to_follow(event, channel).await?.map(|part| (n, part)));
             }
         }
         if let Some((n, _)) = firsts.iter().find(|(n, _)| is_unexplained(&events[*n])) {
             self.ask_who_returned(&events[*n].clone(), events).await;
         }
         Ok(firsts.into_iter().map(|(n, first)| follow_up(&events[n], first, now)).collect())
+    }
+
+    /// By what a channel was told of `event`, or is about to be.
+    async fn part_to_follow(&self, event: &Event, channel: &str) -> Result<Option<Delivery>, StoreError> {
+        for id in track::parts(event, channel) {
+            let part = self.context.store.delivery(id).await?.filter(may_be_followed);
+            if part.is_some() {
+                return Ok(part);
+            }
+        }
+        Ok(None)
     }
 
     /// Fills in when and by whom `returned`, and others of `events` with it, were returned: when a request is to spare.

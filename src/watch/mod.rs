@@ -22,6 +22,7 @@ use crate::track::{self, Rules};
 
 mod announce;
 mod endings;
+mod escalate;
 mod plan;
 mod read;
 mod timing;
@@ -198,7 +199,7 @@ impl Watcher {
 
     fn next_step(&self) -> Step {
         let now = self.context.clock.moment();
-        let confirm = self.waiting().map(|event| track::announce_at(event, &self.settings.rules)).min();
+        let confirm = self.open.values().filter_map(|event| self.to_be_looked_at(event)).min();
         let confirm = confirm.map(|at| now.tick + Duration::try_from(at.duration_since(now.at)).unwrap_or_default());
         self.next_step_of(Agenda { confirm, gaps: !self.cursor.gaps.is_empty(), ..self.agenda })
     }
@@ -208,8 +209,17 @@ impl Watcher {
         plan::next(&agenda, self.settings.limit, now, |want| self.budget.next_free(now, want))
     }
 
-    fn waiting(&self) -> impl Iterator<Item = &Event> {
-        self.open.values().filter(|event| event.standing == Standing::Waiting)
+    /// When an event is to be looked at for what is then told of it. What the last read could not find out of an announced
+    /// one is for the next regular one: asking again at once would take from the others.
+    fn to_be_looked_at(&self, event: &Event) -> Option<Timestamp> {
+        let at = track::next_at(event, &self.settings.rules)?;
+        let left = event.standing != Standing::Waiting && self.cursor.read_at.is_some_and(|read_at| at <= read_at);
+        (!left).then_some(at)
+    }
+
+    /// How long what is due may wait for a read that confirms it.
+    fn patience(&self) -> Duration {
+        (self.settings.every * 2).max(Duration::from_secs(60))
     }
 
     /// What a person has closed need not be watched any more. The store keeps their word against news that was gathered

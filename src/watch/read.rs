@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::walk::{self, Ask, Walk};
 use super::{Trouble, Watcher, rate_limit_wait};
-use crate::cursor::back;
+use crate::cursor::{ahead, back};
 use crate::event::{Closed, Event, EventId, Kind, Record, Standing};
 use crate::pbx::{CallQuery, Page, PbxError, VoicemailQuery};
 use crate::store::StoreError;
@@ -41,7 +41,7 @@ impl Watcher {
         }
         let mut cursor = self.cursor.clone();
         cursor.advance(read_at, self.settings.lookback);
-        self.stage_vanished(&mut walk).await;
+        self.look_up_unseen(&mut walk).await?;
         self.commit(walk.staged, read_at, Some(cursor)).await?;
         self.deep = walk.late_news;
         Ok(())
@@ -96,7 +96,7 @@ impl Watcher {
         Ask { from, to: None, unsettled: self.source.kind == Kind::Call }
     }
 
-    fn answered_from(&self, now: Timestamp) -> Timestamp {
+    pub(super) fn answered_from(&self, now: Timestamp) -> Timestamp {
         let oldest = self.open.values().map(|event| event.started_at).min().unwrap_or(now);
         let unread = self.answered_until.map_or(oldest, |until| back(until, self.settings.lookback));
         oldest.max(unread)
@@ -201,8 +201,9 @@ impl Watcher {
             let (from, rules) = (self.cursor.announce_from, &self.settings.rules);
             let changed = track::observe(known, record, account, from, now, rules);
             news |= known.is_none() && changed.is_some();
-            let waiting = known.filter(|event| event.standing == Standing::Waiting);
-            if let Some(event) = changed.or_else(|| waiting.cloned()) {
+            // Unchanged, but seen: what is due of it may be told.
+            let due = |event: &&Event| event.standing == Standing::Waiting || self.is_due(event, now);
+            if let Some(event) = changed.or_else(|| known.filter(due).cloned()) {
                 // Taken back from the page before: this copy of the row has the last word.
                 walk.staged.remove(&id);
                 staged.insert(id, event);
@@ -225,37 +226,85 @@ impl Watcher {
         self.due(walk.read_at).any(|event| event.started_at >= walk.ask.from && !walk.has_seen(&event.uuid))
     }
 
+    /// The open events of which something is to be told, as they are known at `read_at`.
     pub(super) fn due(&self, read_at: Timestamp) -> impl Iterator<Item = &Event> {
-        self.waiting().filter(move |event| track::announce_at(event, &self.settings.rules) <= read_at)
+        self.open.values().filter(move |event| self.is_due(event, read_at))
     }
 
-    /// A due call that the PBX does not list as missed any more is looked at by itself: somebody may have answered it
-    /// after all. When that cannot be found out, it is announced: better once too often than never.
-    async fn stage_vanished(&mut self, walk: &mut Walk) {
-        let vanished: Vec<Event> =
-            self.due(walk.read_at).filter(|event| !walk.has_seen(&event.uuid)).cloned().collect();
-        for event in vanished {
-            let now = self.context.clock.moment();
-            let mut current = event.clone();
-            if event.kind == Kind::Call && self.details.take(now.tick) {
-                match self.context.pbx.call(&event.uuid, now.at).await {
-                    Ok(Some(record)) if !record.missed && record.return_uuid.is_none() => {
-                        current = track::close(&event, Closed::Answered, now.at);
-                    }
-                    Ok(Some(record)) => {
-                        let (from, rules) = (self.cursor.announce_from, &self.settings.rules);
-                        if let Some(changed) =
-                            track::observe(Some(&event), &record, &self.source.account, from, now.at, rules)
-                        {
-                            current = changed;
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(error) => tracing::debug!(event = %event.id, %error, "could not be looked at by itself"),
-                }
-            }
-            walk.staged.insert(current.id, current);
+    pub(super) fn is_due(&self, event: &Event, read_at: Timestamp) -> bool {
+        track::next_at(event, &self.settings.rules).is_some_and(|at| at <= read_at)
+    }
+
+    /// A due call that the PBX does not list as missed any more, or not in this window, is looked at by itself: somebody
+    /// may have answered or returned it. When that cannot be found out, it is announced: better once too often than never.
+    /// That it is still open is told when it is found out, or after a while without.
+    async fn look_up_unseen(&mut self, walk: &mut Walk) -> Result<(), Trouble> {
+        if self.source.kind == Kind::Voicemail {
+            self.look_up_voicemails(walk).await?;
         }
+        let unseen: Vec<Event> = self.due(walk.read_at).filter(|event| !walk.has_seen(&event.uuid)).cloned().collect();
+        let overdue_at = back(walk.read_at, self.patience());
+        for event in unseen {
+            let found = if event.kind == Kind::Call { self.look_up_call(&event).await } else { None };
+            let as_last_seen = event.standing == Standing::Waiting || self.is_due(&event, overdue_at);
+            if let Some(current) = found.or_else(|| as_last_seen.then_some(event)) {
+                walk.staged.insert(current.id, current);
+            }
+        }
+        Ok(())
+    }
+
+    /// What has become of an open call; `None` when that cannot be found out now.
+    async fn look_up_call(&mut self, event: &Event) -> Option<Event> {
+        let now = self.context.clock.moment();
+        if !self.details.take(now.tick) {
+            return None;
+        }
+        let record = match self.context.pbx.call(&event.uuid, now.at).await {
+            Ok(Some(record)) => record,
+            // The PBX knows no more of it than we do.
+            Ok(None) => return Some(event.clone()),
+            Err(error) => {
+                tracing::debug!(event = %event.id, %error, "could not be looked at by itself");
+                return None;
+            }
+        };
+        if !record.missed && record.return_uuid.is_none() {
+            return Some(track::close(event, Closed::Answered, now.at));
+        }
+        let (account, from, rules) = (&self.source.account, self.cursor.announce_from, &self.settings.rules);
+        let changed = track::observe(Some(event), &record, account, from, now.at, rules);
+        // What was announced is not described anew by a page that leaves out half of it.
+        let changed = changed.filter(|changed| event.standing == Standing::Waiting || !changed.is_open());
+        Some(changed.unwrap_or_else(|| event.clone()))
+    }
+
+    /// Announced voicemails that are not in the list of the unheard are looked for in that of all, which says whether it
+    /// was a person who heard them: the part of it in which they are, with requests to spare.
+    async fn look_up_voicemails(&mut self, walk: &mut Walk) -> Result<(), Trouble> {
+        let unseen = self.due(walk.read_at).filter(|event| event.standing != Standing::Waiting);
+        let began: Vec<Timestamp> =
+            unseen.filter(|event| !walk.has_seen(&event.uuid)).map(|event| event.started_at).collect();
+        let (Some(from), Some(last)) = (began.iter().min(), began.iter().max()) else { return Ok(()) };
+        let ask = Ask { from: *from, to: Some(ahead(*last, Duration::from_secs(1))), unsettled: false };
+        let mut all = Walk::new(ask, walk.read_at);
+        while self.has_requests_to_spare() {
+            let page = match self.page(all.ask, all.page).await {
+                Ok(page) => page,
+                Err(error) => {
+                    self.note_refusal(&error);
+                    tracing::debug!(account = self.source.account, %error, "voicemails could not be looked up");
+                    break;
+                }
+            };
+            let more = all.turn(&page);
+            walk.saw(&page);
+            self.stage(walk, page.records).await?;
+            if !more {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Open calls whose caller was reached later, or that another leg has answered, are settled.
@@ -272,7 +321,7 @@ impl Watcher {
     pub(super) async fn settling_since(&mut self, from: Timestamp) -> Vec<Record> {
         let mut walk = Walk::new(Ask { from, to: None, unsettled: false }, self.context.clock.now());
         let mut settling = Vec::new();
-        while self.budget.free(self.context.clock.tick()) >= 2.min(self.settings.limit) {
+        while self.has_requests_to_spare() {
             match self.page(walk.ask, walk.page).await {
                 Ok(page) => {
                     let more = walk.turn(&page);
@@ -282,14 +331,23 @@ impl Watcher {
                     }
                 }
                 Err(error) => {
-                    if let PbxError::RateLimited { wait } = error {
-                        self.budget.exhaust(self.context.clock.tick() + rate_limit_wait(wait));
-                    }
+                    self.note_refusal(&error);
                     tracing::debug!(account = self.source.account, %error, "answered calls could not be read");
                     break;
                 }
             }
         }
         settling
+    }
+
+    /// One request is left for the newest page.
+    fn has_requests_to_spare(&self) -> bool {
+        self.budget.free(self.context.clock.tick()) >= 2.min(self.settings.limit)
+    }
+
+    fn note_refusal(&mut self, error: &PbxError) {
+        if let PbxError::RateLimited { wait } = error {
+            self.budget.exhaust(self.context.clock.tick() + rate_limit_wait(*wait));
+        }
     }
 }

@@ -63,10 +63,15 @@ impl Walk {
     /// seen ends it in any case.
     pub(super) fn turn(&mut self, page: &Page) -> bool {
         let fresh = page.uuids.iter().filter(|uuid| self.rows.insert((*uuid).clone())).count();
-        self.seen.extend(page.records.iter().map(|record| record.uuid.clone()));
+        self.saw(page);
         let more = page.rows >= PAGE_ROWS || page.total_pages.is_some_and(|total| total > self.page);
         self.page += 1;
         more && fresh > 0 && self.page <= MOST_PAGES
+    }
+
+    /// Takes note of what a read beside this one has brought.
+    pub(super) fn saw(&mut self, page: &Page) {
+        self.seen.extend(page.records.iter().map(|record| record.uuid.clone()));
     }
 
     /// Whether a call or voicemail is still what was asked for. A row that a PBX without filters lists all the same, as

@@ -41,7 +41,8 @@ pub(crate) fn every_message() -> Vec<SlackMessage> {
         for event_type in EventType::ALL {
             for (_, event) in samples::all(event_type, now()) {
                 for (recording, test) in ways.iter().zip([false, true, false]) {
-                    let facts = Facts { event: &event, event_type, recording: recording.clone(), test, repeated: None };
+                    let (waited, recording) = (samples::waited(event_type), recording.clone());
+                    let facts = Facts { event: &event, event_type, recording, test, waited, repeated: None };
                     let rendered = renderer.render(&look, &facts);
                     keep(rendered.message, rendered.failure);
                 }

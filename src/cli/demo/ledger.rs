@@ -94,9 +94,11 @@ impl Ledger {
     pub(super) fn slack(&mut self, title: &str) {
         let about = |entry: &Entry| {
             let words = match entry.matter.event {
-                EventType::CallMissed | EventType::CallUnreturned => "Missed call: ",
+                EventType::CallMissed => "Missed call: ",
+                EventType::CallUnreturned => "Still not called back: ",
                 EventType::CallReturned => "Called back: ",
-                EventType::VoicemailNew | EventType::VoicemailUnheard => "New voicemail: ",
+                EventType::VoicemailNew => "New voicemail: ",
+                EventType::VoicemailUnheard => "Still not heard: ",
                 EventType::VoicemailHeard => "Voicemail heard: ",
             };
             // A follow-up is short: its title ends in the time.

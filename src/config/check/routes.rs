@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 
 use super::super::problems::Findings;
 use super::super::shape::{Config, Route, When};
-use super::{known_name, not_empty};
+use super::{escalate, known_name, not_empty};
 use crate::event::EventType;
 use crate::units::format_duration;
 
@@ -39,6 +39,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         }
         grouping(&path, route, config.watch.max_age, findings);
         patterns(&path, &route.when, findings);
+        escalate::check(&path, route, config, [channels.as_deref(), schedules.as_deref()], findings);
     }
     for (index, test) in config.tests.iter().enumerate() {
         if let Some(known) = &channels {
@@ -77,7 +78,7 @@ pub(super) fn each_known(path: &str, what: &str, names: &[String], known: &[&str
     }
 }
 
-fn each_schedule(path: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
+pub(super) fn each_schedule(path: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
     match names.first() {
         Some(name) if known.is_empty() => schedule(path, name, known, findings),
         _ => each_known(path, "schedule", names, known, findings),

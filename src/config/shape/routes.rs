@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::event::EventType;
-use crate::units::{DurationText, OneOrManySchema, one_or_many, some_duration};
+use crate::units::{DurationText, OneOrManySchema, duration, one_or_many, some_duration};
 
 /// A rule: which events go to which channels.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -30,6 +30,10 @@ pub struct Route {
     /// Calls of one caller become one message.
     #[serde(default)]
     pub group: Option<Grouping>,
+    /// Who is told when nobody has acted after a while, step by step.
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<EscalationStep>")]
+    pub escalate: Vec<EscalationStep>,
 }
 
 /// Which calls become one message.
@@ -58,6 +62,22 @@ pub enum GroupBy {
     /// Account and caller; those who withhold their number are strangers to each other.
     #[default]
     Caller,
+}
+
+/// Tells `call.unreturned` or `voicemail.unheard`, if that is so then.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct EscalationStep {
+    /// So long after it was told first.
+    #[serde(deserialize_with = "duration")]
+    #[schemars(with = "DurationText")]
+    pub after: Duration,
+    /// Names of channels.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrManySchema<String>")]
+    pub notify: Vec<String>,
+    /// Name of a schedule: only the time counts in which it is open.
+    #[serde(default)]
+    pub during: Option<String>,
 }
 
 /// What a rule matches. A list matches any of its items; an empty one, everything.
