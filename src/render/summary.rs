@@ -95,6 +95,7 @@ impl Renderer {
                 recording: Recording::None,
                 test: false,
                 repeated: None,
+                waited: None,
             })
             .collect();
         let shown = Shown::new(look, tally, &facts, &self.timezone);
