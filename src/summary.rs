@@ -192,10 +192,12 @@ impl Summary {
     /// future is one of a clock that was wrong.
     async fn dealt_with(&mut self, now: Moment, context: &Context) -> Result<Timestamp, StoreError> {
         let noted = context.store.summary_until(self.id).await?.filter(|until| *until <= now.at);
-        let until = noted.unwrap_or(now.at);
-        if noted.is_none() {
-            context.store.note_summary(self.id, until, now).await?;
-        }
+        let until = if let Some(until) = noted {
+            until
+        } else {
+            context.store.note_summary(self.id, now.at, now).await?;
+            now.at
+        };
         self.until = Some(until);
         Ok(until)
     }

@@ -99,9 +99,9 @@ impl Period {
     /// What had become of `event`; `None` when it is not to be counted at all.
     fn fate(self, event: &Event) -> Option<Fate> {
         match event.standing {
-            // Not missed after all, or told as its voicemail: whenever that came out.
-            Standing::Quiet { .. } | Standing::Closed { by: Closed::Answered | Closed::Voicemail, .. } => None,
             Standing::Waiting | Standing::Announced { .. } => Some(Fate::Open),
+            // Not to be told, not missed after all, or told as its voicemail: whenever that came out.
+            Standing::Quiet { .. } | Standing::Closed { by: Closed::Answered | Closed::Voicemail, .. } => None,
             Standing::Closed { at, .. } if at >= self.until => Some(Fate::Open),
             Standing::Closed { at, by: Closed::Expired } => Some(Fate::Expired(at)),
             Standing::Closed { by: Closed::ByHand, .. } => Some(Fate::ByHand),

@@ -171,8 +171,10 @@ impl<'t> Shown<'t> {
         if let Some(median) = tally.median_return {
             counts.push((words.median, length(median.as_secs(), self.locale)));
         }
-        counts.push((words.voicemails, tally.voicemails.to_string()));
-        counts.push((words.heard, tally.heard.to_string()));
+        if tally.voicemails > 0 {
+            counts.push((words.voicemails, tally.voicemails.to_string()));
+            counts.push((words.heard, tally.heard.to_string()));
+        }
         let rare = [
             (words.earlier_returned, tally.earlier_returned),
             (words.earlier_heard, tally.earlier_heard),
@@ -213,13 +215,15 @@ impl<'t> Shown<'t> {
         }
     }
 
-    /// Queues and extensions, with their headings and how many there are of them.
-    fn tables(&self) -> [(&'static str, &[PlaceRow<'t>], usize); 2] {
+    /// Queues and extensions, with their headings and how many there are of them; without those that only repeat the
+    /// counts of all.
+    fn tables(&self) -> impl Iterator<Item = (&'static str, &[PlaceRow<'t>], usize)> {
         let words = self.words();
-        [
+        let tables: [(_, &[PlaceRow<'t>], _); 2] = [
             (words.queues, &self.queues, self.tally.queues.len()),
             (words.extensions, &self.extensions, self.tally.extensions.len()),
-        ]
+        ];
+        tables.into_iter().filter(|(_, places, _)| places.iter().any(|place| place.missed < self.tally.missed))
     }
 
     /// All of it as lines of plain text, with at most `most` of each list.
@@ -239,7 +243,7 @@ impl<'t> Shown<'t> {
             );
             lines.extend(self.rest(self.tally.open.len(), most));
         }
-        for (heading, places, all) in self.tables().into_iter().filter(|(_, places, _)| !places.is_empty()) {
+        for (heading, places, all) in self.tables() {
             lines.extend([String::new(), format!("{heading} ({}):", self.words().columns.join(" / "))]);
             let places = places.iter().take(most);
             lines.extend(
@@ -288,7 +292,7 @@ impl<'t> Shown<'t> {
             html.push_str("</table>\n");
             self.rest_html(self.tally.open.len(), &mut html);
         }
-        for (title, places, all) in self.tables().into_iter().filter(|(_, places, _)| !places.is_empty()) {
+        for (title, places, all) in self.tables() {
             let _ = write!(html, "{}{TABLE}<tr>{}", heading(title), cell("muted", ""));
             self.words().columns.iter().for_each(|column| html.push_str(&cell("muted", column)));
             html.push_str("</tr>\n");
@@ -337,7 +341,7 @@ impl<'t> Shown<'t> {
             }
             blocks.extend(self.rest(self.tally.open.len(), SLACK_ROWS).map(|rest| section(plain(&rest))));
         }
-        for (heading, places, all) in self.tables().into_iter().filter(|(_, places, _)| !places.is_empty()) {
+        for (heading, places, all) in self.tables() {
             let mut lines = vec![format!("{heading} ({})", self.words().columns.join(" / "))];
             lines.extend(
                 places.iter().take(SLACK_ROWS).map(|place| {

@@ -20,12 +20,18 @@ use crate::health::subject;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// During opening hours the team is told in Slack, and the mailbox of the office; at other times the mailbox alone.
+/// The team is told in Slack, and so is the mailbox of the office; of what comes while the office is closed, when it
+/// opens. The calls of one person within two minutes are one message. What nobody has returned within an hour of opening time is
+/// the manager's, whose telephone is a webhook.
 const ROUTES: &str = "
   - when: {event: call.missed, during: office}
     notify: [slack, mail]
+    group: {by: caller, wait: 2m}
+    escalate: {after: 1h, notify: [crm], during: office}
   - when: {event: call.missed}
-    notify: [mail]
+    notify: [slack, mail]
+    hold: office
+    escalate: {after: 1h, notify: [crm], during: office}
   - notify: [slack, mail]";
 
 const EXTRA: &str = "
@@ -70,7 +76,12 @@ impl Week {
         let until = at(time);
         let mut close = 20;
         while self.office.now() < until {
-            let step = if close > 0 { 30 * SECOND } else { 15 * MINUTE };
+            let local = self.office.now().to_zoned(istanbul());
+            let evening = local.hour() == 18 && local.minute() < 5;
+            let step = if close > 0 || evening { 30 * SECOND } else { 15 * MINUTE };
+            // On the quarters, so that no evening is leapt over.
+            let into = Duration::from_secs(local.timestamp().as_second().cast_unsigned() % step.as_secs());
+            let step = step - into;
             let left = Duration::try_from(until.duration_since(self.office.now())).unwrap();
             self.office.clock.advance(step.min(left));
             self.settle().await;
@@ -144,6 +155,11 @@ impl Week {
         received.extend(mails.iter().map(|mail| (mail.at.at, "mailbox", subject(mail))));
         for message in self.office.slack.received().iter().filter(|message| message.answered == 200) {
             received.push((message.at.at, "team", post(&message.json().unwrap())));
+        }
+        for body in self.office.webhook.received().iter().filter(|body| body.answered == 200) {
+            let json = body.json().unwrap();
+            let caller = json["data"]["caller"]["display"].as_str().unwrap_or("Gizli numara").to_owned();
+            received.push((body.at.at, "manager", format!("{}: {caller}", json["type"].as_str().unwrap())));
         }
         received.sort();
         let mut text = String::new();
