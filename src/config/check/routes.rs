@@ -71,15 +71,18 @@ pub(super) fn each_known(path: &str, what: &str, names: &[String], known: &[&str
     }
 }
 
-pub(super) fn each_schedule(path: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
-    match names.first() {
-        // Of other sections that there are none at all is told by itself.
-        Some(_) if known.is_empty() => {
-            let hint = Some("name it under `schedules`: `office: {from: \"09:00\", to: \"18:00\"}`".to_owned());
-            findings.at(path, "there are no schedules", hint);
-        }
-        _ => each_known(path, "schedule", names, known, findings),
+fn each_schedule(path: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
+    if known.is_empty() && !names.is_empty() {
+        no_schedules(path, findings);
+    } else {
+        each_known(path, "schedule", names, known, findings);
     }
+}
+
+/// Of other sections that there are none at all is told by itself.
+pub(super) fn no_schedules(path: &str, findings: &mut Findings<'_>) {
+    let hint = Some("name it under `schedules`: `office: {from: \"09:00\", to: \"18:00\"}`".to_owned());
+    findings.at(path, "there are no schedules", hint);
 }
 
 fn targets(path: &str, route: &Route, findings: &mut Findings<'_>) {
