@@ -394,6 +394,43 @@ proptest! {
     }
 
     #[test]
+    fn a_settled_event_never_escalates_and_an_open_one_once_at_each_step(
+        happenings in prop::collection::vec((prop_oneof![Just(None), records().prop_map(Some)], 1_i64..40_000), 1..20),
+        steps in prop::collection::vec((1_i64..100_000, 0_u8..3), 0..6),
+        by_hand in prop::option::of(0_usize..20),
+    ) {
+        let mut steps: Vec<Step> = steps
+            .into_iter()
+            .map(|(after, channel)| Step { at: at(60 + after), channel: format!("c{channel}"), rule: 0, turn: 1 })
+            .collect();
+        steps.sort_by_key(|step| step.at);
+        let planned = steps.clone();
+        let mut event = Event { steps, ..announced() };
+        let (mut now, mut told) = (60, Vec::new());
+        for (n, (record, pause)) in happenings.into_iter().enumerate() {
+            now += pause;
+            if let Some(changed) = record.and_then(|record| see(Some(&event), &record, now)) {
+                event = changed;
+            }
+            if by_hand == Some(n) && event.is_open() {
+                event = close(&event, Closed::ByHand, at(now));
+            }
+            let (was_open, watched) = (event.is_open(), !expired(&event, at(now), &rules()));
+            let due = take_due_steps(&mut event, at(now), at(now), &rules());
+            prop_assert!(due.is_empty() || (was_open && watched));
+            prop_assert!(due.iter().all(|step| step.at <= at(now)));
+            prop_assert!(next_at(&event, &rules()).is_none_or(|next| next > at(now)));
+            let mut channels: Vec<&str> = due.iter().map(|step| step.channel.as_str()).collect();
+            channels.sort_unstable();
+            channels.dedup();
+            prop_assert_eq!(channels.len(), due.len(), "no channel twice at one moment");
+            told.extend(due);
+        }
+        let mut rest = planned.iter();
+        prop_assert!(told.iter().all(|step| rest.any(|planned| planned == step)), "in their order, each once");
+    }
+
+    #[test]
     fn a_page_in_any_order_and_with_any_copies_merges_to_one_row_a_call(
         copies in prop::collection::vec((records(), 0_u8..5), 0..20),
     ) {

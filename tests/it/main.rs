@@ -11,6 +11,7 @@ mod cli;
 mod crash;
 mod demo;
 mod disk;
+mod escalation;
 mod example;
 mod follow_ups;
 mod harness;

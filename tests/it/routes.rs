@@ -65,6 +65,19 @@ fn route_prints_who_is_told_and_by_which_rule() {
 }
 
 #[test]
+fn route_prints_who_is_told_while_it_stays_open() {
+    let steps =
+        "escalate: [{after: 15m, notify: director-mail, during: office}, {after: 2h, notify: [crm, office-mail]}]";
+    let text = OFFICE.replace("  - {notify: office-mail}\n", &format!("  - {{notify: office-mail, {steps}}}\n"));
+    assert_ne!(text, OFFICE);
+    assert_eq!(
+        route(office(&text).path(), &["--at", "2026-11-23 08:00"]),
+        "office-mail: by routes[8]\nthen after 15m (during office): director-mail: by routes[8]\n\
+         then after 2h: crm, office-mail: by routes[8]\n"
+    );
+}
+
+#[test]
 fn route_says_that_a_channel_is_switched_off() {
     let text = OFFICE.replace("name: director-mail,", "name: director-mail, enabled: false,");
     let told = route(office(&text).path(), &["--event", "voicemail.new", "--extension", "1001"]);
@@ -78,6 +91,7 @@ fn route_refuses_what_it_cannot_understand() {
         (["--at", "tomorrow"], "`tomorrow` is no time; expected 2026-11-23 08:07"),
         (["--account", "branch"], "there is no account `branch`\nhint: the configuration has main"),
         (["--event", "call.lost"], "unknown event type `call.lost`"),
+        (["--event", "call.unreturned"], "no rule decides on `call.unreturned`\nhint: it goes where"),
     ] {
         let ended = run(folder.path(), &[&["route"], &arguments[..]].concat());
         assert_eq!(ended.code, Some(2));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::problems::Findings;
 use super::super::shape::{Config, EscalationStep, Route};
-use super::routes::{each_known, each_schedule};
-use super::{SHORTEST, at_least};
+use super::routes::{each_known, no_schedules};
+use super::{SHORTEST, at_least, known_name};
 use crate::event::EventType;
 use crate::units::format_duration;
 
@@ -50,8 +50,11 @@ pub(super) fn check(
                 findings.at(&format!("{notify}[{position}]"), "this channel is named already", hint);
             }
         }
-        if let (Some(known), Some(name)) = (schedules, &step.during) {
-            each_schedule(&format!("{path}.during"), std::slice::from_ref(name), known, findings);
+        let during = format!("{path}.during");
+        match (schedules, &step.during) {
+            (Some([]), Some(_)) => no_schedules(&during, findings),
+            (Some(known), Some(name)) => known_name(&during, "schedule", name, known, findings),
+            _ => {}
         }
     }
 }

@@ -79,17 +79,16 @@ pub(super) fn each_known(path: &str, what: &str, names: &[String], known: &[&str
 }
 
 pub(super) fn each_schedule(path: &str, names: &[String], known: &[&str], findings: &mut Findings<'_>) {
-    match names.first() {
-        Some(name) if known.is_empty() => schedule(path, name, known, findings),
-        _ => each_known(path, "schedule", names, known, findings),
+    if known.is_empty() && !names.is_empty() {
+        no_schedules(path, findings);
+    } else {
+        each_known(path, "schedule", names, known, findings);
     }
 }
 
 fn schedule(path: &str, name: &str, known: &[&str], findings: &mut Findings<'_>) {
     if known.is_empty() {
-        // Of other sections that there are none at all is told by itself.
-        let hint = Some("name it under `schedules`: `office: {from: \"09:00\", to: \"18:00\"}`".to_owned());
-        findings.at(path, "there are no schedules", hint);
+        no_schedules(path, findings);
     } else {
         known_name(path, "schedule", name, known, findings);
     }
@@ -112,6 +111,12 @@ fn grouping(path: &str, route: &Route, max_age: Duration, findings: &mut Finding
         let hint = Some("remove it, or let the rule match `call.missed`".to_owned());
         findings.at(&format!("{path}.group"), "groups calls, but this rule matches voicemails only", hint);
     }
+}
+
+/// Of other sections that there are none at all is told by itself.
+pub(super) fn no_schedules(path: &str, findings: &mut Findings<'_>) {
+    let hint = Some("name it under `schedules`: `office: {from: \"09:00\", to: \"18:00\"}`".to_owned());
+    findings.at(path, "there are no schedules", hint);
 }
 
 fn targets(path: &str, route: &Route, findings: &mut Findings<'_>) {

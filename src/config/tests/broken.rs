@@ -325,12 +325,32 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 
     let text = MINIMAL.replace("    api_key", "    names: true\n    api_key").replace(
         "notify: mail",
-        "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m}]",
+        "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m, notify: mail}]",
     );
     let on = "callback: {}\npush: {secret: hunter2}\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
     insta::assert_snapshot!("keys_of_other_versions", told(&format!("{text}{on}")));
+}
+
+#[test]
+fn an_escalation_that_cannot_be_told_as_it_is_written_is_refused() {
+    let text = MINIMAL.replace(
+        "- notify: mail",
+        "- when: {event: call.missed}
+    notify: mail
+    escalate:
+      - {after: 1h, notify: mail}
+      - {after: 30m, notify: [mail, mali, mail]}
+      - {after: 10m, notify: mail, during: ofice}
+      - {after: 0s, notify: [], during: office}
+      - {after: 24h}
+      - {notify: mail}
+  - {when: {event: voicemail.new}, mute: true, escalate: {after: 10d, notify: mail}}
+  - {notify: mail, escalate: [{after: 1h, notify: mail}, {after: 1h, notify: mail}]}
+  - {when: {event: voicemail.unheard}, notify: mail}",
+    );
+    insta::assert_snapshot!("escalation", told(&format!("{text}schedules: {{office: {{}}}}\n")));
 }
 
 #[test]
