@@ -725,7 +725,8 @@ async fn a_mail_says_to_whom_it_answers_and_hides_who_is_not_to_be_seen() {
         DeliveryId::derive("main", EventType::CallMissed, "c1", "any"),
     );
     let message = message(ChannelType::Email);
-    for earlier in [None, Some(Earlier { id: first, memo: None, shared: false })] {
+    let after = |shared| Some(Earlier { id: first, memo: None, shared });
+    for earlier in [None, after(false), after(true)] {
         let parcel = Parcel { id, message: &message, now: now(), earlier };
         assert_eq!(channel.send(parcel, &mut None).await, Outcome::Delivered);
     }
@@ -740,6 +741,7 @@ async fn a_mail_says_to_whom_it_answers_and_hides_who_is_not_to_be_seen() {
     assert!(mails[0].header("Precedence").is_none());
     let root = "<t1@example.com>";
     assert_eq!((header(0, "In-Reply-To"), header(0, "References")), (root.to_owned(), root.to_owned()));
+    assert_eq!((header(2, "In-Reply-To"), header(2, "References")), (root.to_owned(), root.to_owned()), "of a digest");
     let earlier = format!("<{first}@example.com>");
     assert_eq!((header(1, "In-Reply-To"), header(1, "References")), (earlier.clone(), format!("{root} {earlier}")));
 }

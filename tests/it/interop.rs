@@ -131,7 +131,9 @@ async fn mails_are_read_by_python_without_a_defect() {
 #[test]
 fn slacks_own_library_finds_every_block_valid() {
     let Some(checker) = referee("interop-venv", &python(), "check_slack.py") else { return };
-    let messages: Vec<Value> = every_message().iter().map(|json| serde_json::from_slice(&json.post).unwrap()).collect();
+    let messages = every_message();
+    let forms = messages.iter().flat_map(|message| [Some(&message.post), message.update.as_ref()]).flatten();
+    let messages: Vec<Value> = forms.map(|json| serde_json::from_slice(json).unwrap()).collect();
     let blocks: usize = messages.iter().map(|message| message["blocks"].as_array().unwrap().len()).sum();
     let (code, stdout, stderr) = ask(checker, json!(messages).to_string().as_bytes());
     assert_eq!((code, stderr.as_str()), (Some(0), ""));

@@ -5,14 +5,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ringback::channel::slack::{Config, Slack};
-use ringback::channel::{Channel as _, Parcel};
+use ringback::channel::{Channel as _, Earlier, Parcel};
 use ringback::clock::Clock;
+use ringback::config;
 use ringback::event::{DeliveryId, EventType};
 use ringback::message::{ChannelType, Locale, Message, SlackMessage};
 use ringback::outbox::Outcome;
 use ringback::private::Secret;
 use ringback::render::{Facts, InDigest, Look, Recording, Renderer, samples};
-use ringback::sim::pbx::{PbxOptions, SimCall};
+use ringback::sim::pbx::{MarksRead, PbxOptions, SimCall};
 use ringback::sim::receiver::{BOT_TOKEN, CHANNEL_ID, CHANNEL_NAME};
 use serde_json::Value;
 
@@ -34,13 +35,15 @@ pub(crate) fn every_message() -> Vec<SlackMessage> {
         let Message::Slack(message) = message else { panic!("not for Slack") };
         messages.push(message);
     };
-    for locale in Locale::ALL {
+    for (locale, mask_numbers) in Locale::ALL.into_iter().zip([false, true]) {
+        let look = Look { mask_numbers, ..Look::new(ChannelType::Slack, locale) };
         let mut events = Vec::new();
         for event_type in EventType::ALL {
             for (_, event) in samples::all(event_type, now()) {
                 for (recording, test) in ways.iter().zip([false, true, false]) {
-                    let facts = Facts { event: &event, event_type, recording: recording.clone(), test, repeated: None };
-                    let rendered = renderer.render(&Look::new(ChannelType::Slack, locale), &facts);
+                    let repeated = test.then(|| samples::repeated(&event));
+                    let facts = Facts { event: &event, event_type, recording: recording.clone(), test, repeated };
+                    let rendered = renderer.render(&look, &facts);
                     keep(rendered.message, rendered.failure);
                 }
                 events.push((event, event_type));
@@ -50,7 +53,7 @@ pub(crate) fn every_message() -> Vec<SlackMessage> {
             .iter()
             .map(|(event, event_type)| InDigest { event, event_type: *event_type, settled: None })
             .collect();
-        let digest = renderer.digest(&Look::new(ChannelType::Slack, locale), &rows);
+        let digest = renderer.digest(&look, &rows);
         keep(digest.message, digest.failure);
     }
     messages
@@ -67,30 +70,74 @@ async fn every_message_is_taken_as_it_is_by_a_webhook_and_from_a_bot() {
     };
     let webhook = Config { webhook_url: Some(Secret::new(office.slack.url())), ..Config::default() };
     let messages = every_message();
+    let changes = messages.iter().filter(|message| message.update.is_some()).count();
     for config in [bot, webhook] {
         let client = ringback::http::client(1).unwrap();
         let channel = Slack::new(&config, client, Duration::from_secs(20)).unwrap();
+        let mut first = None;
         for message in &messages {
-            let message = Message::Slack(message.clone());
             let id = DeliveryId::derive("main", EventType::CallMissed, "c1", "slack");
-            let parcel = Parcel { id, message: &message, now: now(), earlier: None };
-            assert_eq!(channel.send(parcel, &mut None).await, Outcome::Delivered);
+            let earlier = message.update.as_ref().and(first.as_deref());
+            let earlier = earlier.map(|memo| Earlier { id, memo: Some(memo), shared: false });
+            let (message, mut memo) = (Message::Slack(message.clone()), None);
+            let parcel = Parcel { id, message: &message, now: now(), earlier };
+            assert_eq!(channel.send(parcel, &mut memo).await, Outcome::Delivered);
+            first = first.or(memo);
         }
     }
-    assert_eq!(office.slack.total(), 2 * messages.len(), "none went out a second time without its blocks");
-    assert_eq!(office.slack.posts().len(), messages.len());
-    assert!(messages.len() > 200);
+    let requests = 2 * messages.len() + changes;
+    assert_eq!(office.slack.total(), requests, "none went out a second time without its blocks");
+    let posts = office.slack.posts();
+    assert_eq!((posts.len(), posts[0].changes), (messages.len(), changes));
+    assert!(messages.len() > 200 && changes > 50, "{} {changes}", messages.len());
 }
 
-/// An office with a bot instead of the webhook.
-fn with_bot(mut office: Office, channel: &str) -> Office {
-    "grace: 0s".clone_into(&mut office.missed_calls);
+/// The office's configuration with a bot instead of the webhook.
+fn yaml_of_bot(office: &Office, channel: &str) -> String {
     let webhook = format!("webhook_url: '{}'", office.slack.url());
     let bot = format!("bot_token: '{BOT_TOKEN}', channel: '{channel}', api_url: '{}'", office.slack.api_url());
     let yaml = office.yaml();
     assert!(yaml.contains(&webhook));
-    configure(office.folder.path(), &yaml.replace(&webhook, &bot));
+    yaml.replace(&webhook, &bot)
+}
+
+fn with_bot(mut office: Office, channel: &str) -> Office {
+    "grace: 0s".clone_into(&mut office.missed_calls);
+    configure(office.folder.path(), &yaml_of_bot(&office, channel));
     office
+}
+
+#[tokio::test]
+async fn a_bots_message_is_struck_through_when_the_call_is_returned_and_the_voicemail_heard() {
+    let office = Office::with(PbxOptions { marks_read: MarksRead::Never, ..PbxOptions::default() });
+    let yaml = yaml_of_bot(&office, CHANNEL_NAME);
+    let config = config::parse("config.yaml", yaml.as_bytes(), office.folder.path(), &|_| None).unwrap();
+    let running = office.run_with(&config).await;
+    office.miss("c1");
+    office.leave_voicemail("v1");
+    office.pass(&running, 3 * MINUTE, MINUTE / 6).await;
+    let before = texts(&office);
+    assert_eq!(before.len(), 2, "{before:?}");
+    office.pbx.set_returned("c1", "r1");
+    office.pbx.mark_read("v1");
+    office.pass(&running, 15 * MINUTE, MINUTE / 2).await;
+    running.stop().await;
+    let posts = office.slack.posts();
+    assert_eq!(posts.len(), 4, "{:?}", texts(&office));
+    let (first, replies) = posts.split_at(2);
+    for post in first {
+        let text = live_text(&post.message);
+        assert!(post.changes == 1 && post.thread.is_none() && text.matches('~').count() == 2, "{text}");
+    }
+    let threads: Vec<&str> = replies.iter().map(|post| post.thread.as_deref().unwrap()).collect();
+    assert!(first.iter().all(|post| threads.contains(&post.ts.as_str())), "{threads:?}");
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The notification texts of what stands in the channel.
+fn texts(office: &Office) -> Vec<String> {
+    office.slack.posts().iter().map(|post| post.message["text"].as_str().unwrap().to_owned()).collect()
 }
 
 fn ask(office: &Office, arguments: &[&str]) -> Ended {

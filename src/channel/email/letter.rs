@@ -112,7 +112,8 @@ fn headers(
     let domain = addresses.from.email.domain();
     let mut references = format!("<{}@{domain}>", mail.thread);
     let mut in_reply_to = references.clone();
-    if let Some(earlier) = earlier {
+    // A digest has an id of its own, which is not that of the deliveries it told.
+    if let Some(earlier) = earlier.filter(|earlier| !earlier.shared) {
         in_reply_to = format!("<{}@{domain}>", earlier.id);
         references = format!("{references} {in_reply_to}");
     }

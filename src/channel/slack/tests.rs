@@ -142,6 +142,19 @@ async fn a_follow_up_changes_the_first_message_and_goes_into_its_thread() {
 }
 
 #[tokio::test]
+async fn a_message_that_tells_of_others_too_is_answered_and_not_changed() {
+    let slack = workspace();
+    let bot = bot(&slack);
+    let memo = delivered(&bot, &message("37 missed calls"), None).await;
+    let id = DeliveryId::derive("main", EventType::CallReturned, "c1", "any");
+    let earlier = Some(Earlier { id, memo: Some(&memo), shared: true });
+    let message = follow_up("one is returned", "~missed~");
+    let outcome = bot.send(Parcel { id, message: &message, now: now(), earlier }, &mut None).await;
+    assert_eq!(outcome, Outcome::Delivered);
+    assert_eq!(shown(&slack), ["37 missed calls", "under 0: one is returned"]);
+}
+
+#[tokio::test]
 async fn what_belongs_to_an_earlier_message_stands_in_its_thread_and_is_changed_there() {
     let slack = workspace();
     let bot = bot(&slack);
