@@ -29,6 +29,7 @@ impl Group {
     }
 
     /// That of the follow-ups of what was told under `first`: one message for all of the calls.
+    #[must_use]
     pub fn of_ends(&self, now: Timestamp) -> Self {
         // Twice: another name than that of a window, or of a message.
         let message = DeliveryId::together(&[self.first, self.first]);
