@@ -39,7 +39,7 @@ pub(crate) fn measure(folder: &Path, remembered: usize) -> Result<Polls> {
         let few = Memory::make(&folder.join("few"), FEW, &clock).await?;
         let before = clock.tick();
         let many = Memory::make(&folder.join("many"), remembered, &clock).await?;
-        let building = (clock.tick() - before).as_secs_f64();
+        let building = clock.tick().saturating_sub(before).as_secs_f64();
         let (mut few_costs, mut many_costs) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {
             // The first rounds fill caches, which hold in a daemon too: it asks for the same rows twice a minute.
@@ -92,7 +92,7 @@ impl Memory {
             let event = track::observe(known.as_ref(), record, "main", Timestamp::UNIX_EPOCH, now, &rules);
             changed += usize::from(black_box(event).is_some());
         }
-        let cost = (clock.tick() - before).as_secs_f64() * 1e6;
+        let cost = clock.tick().saturating_sub(before).as_secs_f64() * 1e6;
         ensure!(changed == 0, "{changed} known calls have changed");
         Ok(cost)
     }
@@ -101,11 +101,9 @@ impl Memory {
 /// One in fifty is still open, the others are returned.
 fn event(n: usize, now: Timestamp) -> Event {
     let uuid = format!("651f8a68-782e-11e7-a6b6-{n:012}");
-    let open = n % 50 == 0 && n % 10_000 < 1000;
-    let standing = match open {
-        true => Standing::Announced { at: now },
-        false => Standing::Closed { at: now, by: Closed::Returned },
-    };
+    let open = n.is_multiple_of(50) && n % 10_000 < 1000;
+    let standing =
+        if open { Standing::Announced { at: now } } else { Standing::Closed { at: now, by: Closed::Returned } };
     let id = EventId::derive("main", EventType::CallMissed, &uuid);
     Event { id, uuid, standing, ..samples::event(EventType::CallMissed, now) }
 }

@@ -43,7 +43,7 @@ pub(crate) fn measure() -> Result<Routing> {
         for _ in 0..EVENTS {
             black_box(router.decide(black_box(&subject)));
         }
-        means.push((clock.tick() - before).as_secs_f64() * 1e6 / f64::from(EVENTS));
+        means.push(clock.tick().saturating_sub(before).as_secs_f64() * 1e6 / f64::from(EVENTS));
     }
     means.sort_by(f64::total_cmp);
     Ok(Routing { median: median(means.iter().copied()), p99: quantile(&means, 0.99) })

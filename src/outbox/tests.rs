@@ -168,6 +168,94 @@ fn the_deliveries_of_a_digest_share_its_end_and_wait_as_long_as_the_one_that_was
     assert!(settled.iter().all(|one| one.delivery.state == State::Delivered { at: at(9) }));
 }
 
+fn held(until: i64) -> Claim {
+    let mut claim = claim();
+    (claim.delivery.held_until, claim.delivery.due_at) = (Some(at(until)), at(until));
+    claim
+}
+
+#[test]
+fn a_weekend_of_being_held_takes_nothing_of_the_time_in_which_it_is_tried() {
+    let (opening, day) = (70 * 3600, 24 * 3600);
+    let settled = settle(held(opening), again(FailureKind::Timeout, None), at(opening + 2 * day), &policy(), 0.5);
+    assert_eq!(settled.delivery.state, State::Pending);
+    let settled = settle(held(opening), again(FailureKind::Timeout, None), at(opening + 3 * day), &policy(), 0.5);
+    assert!(matches!(settled.delivery.state, State::Dead { .. }));
+    let mut revived = held(opening);
+    revived.delivery.created_at = at(opening + 9 * day);
+    let settled = settle(revived, again(FailureKind::Timeout, None), at(opening + 10 * day), &policy(), 0.5);
+    assert_eq!(settled.delivery.state, State::Pending);
+}
+
+#[test]
+fn a_hold_lasts_until_its_opening_over_a_restart_and_a_clock_that_was_corrected() {
+    let held = held(50_000).delivery;
+    for now in [-7200, 0, 100, 49_999, 60_000] {
+        assert_eq!(held.due_after_restart(at(now)), at(50_000), "started at {now}");
+    }
+    let wrong = at(-400 * 86_400);
+    assert_eq!(held.due_after_restart(wrong), ahead(wrong, secs(50_000)), "the clock was a year ahead");
+}
+
+fn call(uuid: &str, second: i64) -> Delivery {
+    let id = DeliveryId::derive("main", EventType::CallMissed, uuid, "crm");
+    let group = Some(Group::open(id, at(second), None));
+    Delivery { id, due_at: at(second), group, ..claim().delivery }
+}
+
+#[test]
+fn a_call_joins_a_window_of_its_channel_that_nobody_has_tried_and_that_is_not_over() {
+    let window = call("u1", 120);
+    let join = |window: &Delivery, now| {
+        let mut other = Delivery { id: call("u2", 0).id, due_at: at(now), group: None, ..call("u2", 0) };
+        other.join(window, at(now)).then_some(other)
+    };
+    let joined = join(&window, 60).unwrap();
+    assert_eq!((joined.due_at, joined.group), (at(120), window.group.clone()));
+    assert_eq!(join(&window, 120), None, "it may be on its way");
+    let no = [
+        Delivery { channel: "mail".into(), ..window.clone() },
+        Delivery { held_until: Some(at(120)), ..window.clone() },
+        Delivery { attempts: 1, ..window.clone() },
+        Delivery { last_failure: Some(failure(FailureKind::RateLimited)), ..window.clone() },
+        Delivery { state: State::Withdrawn { at: at(1) }, ..window.clone() },
+        Delivery { group: None, ..window.clone() },
+    ];
+    assert!(no.iter().all(|window| join(window, 60).is_none()));
+}
+
+#[test]
+fn what_is_one_message_has_one_id_that_nobody_else_gets_into() {
+    let of = |rows: &[Delivery]| -> Vec<Claim> {
+        rows.iter().map(|row| Claim { delivery: row.clone(), ..claim() }).collect()
+    };
+    let (first, second) = (call("u1", 120), Delivery { id: call("u2", 0).id, ..call("u1", 120) });
+    let mut one = of(std::slice::from_ref(&first));
+    assert_eq!(pin(&mut one), Some(first.id), "a single one keeps its own");
+    assert_eq!(one[0].delivery.message_id(), first.id);
+    let mut both = of(&[second.clone(), first.clone()]);
+    let id = DeliveryId::together(&[first.id, second.id]);
+    assert_eq!(pin(&mut both), Some(id));
+    assert!(both.iter().all(|claim| claim.delivery.message_id() == id));
+    assert_ne!(Some(id), first.group.map(|group| group.message), "the window has another name");
+    assert_eq!(pin(&mut []), None);
+}
+
+#[test]
+fn of_very_many_calls_the_latest_are_named_and_all_are_counted() {
+    let calls = Calls::default().with((0..50).rev().map(at)).with([at(60)]);
+    assert_eq!((calls.count, calls.times.len()), (51, Calls::MOST));
+    assert_eq!(calls.times.last(), Some(&at(60)));
+    assert!(calls.times.is_sorted());
+    let mut row = call("u1", 120);
+    row.group = Some(Group::open(row.id, at(120), Some((row.id, calls))));
+    row.memo = Some("m".repeat(Delivery::MAX_MEMO));
+    row.last_failure = Some(Failure::new(FailureKind::Rejected, "ş".repeat(400)));
+    let json = serde_json::to_string(&row).unwrap();
+    assert!(json.len() < 3_500, "{}", json.len());
+    assert_eq!(serde_json::from_str::<Delivery>(&json).unwrap(), row);
+}
+
 fn closed(by: Closed) -> Claim {
     let mut claim = claim();
     claim.event.standing = Standing::Closed { at: at(5), by };

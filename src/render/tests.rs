@@ -98,7 +98,7 @@ fn a_webhook_body_is_that_of_the_contract() {
             r#""called":{{"number":"902129876543","e164":"+902129876543","display":"0212 987 65 43","name":"Dahili 1","extension":"1002","queue":"201"}},"#,
             r#""started_at":"2026-11-22T05:07:24Z","ended_at":"2026-11-22T05:08:29Z","#,
             r#""duration_seconds":65,"queue_wait_seconds":10,"result":"Cevapsız","#,
-            r#""return_uuid":null,"returned_at":null,"settled_by":null,"returned_by":null,"heard_at":null,"waited_seconds":null,"attempts":1,"#,
+            r#""return_uuid":null,"returned_at":null,"settled_by":null,"returned_by":null,"heard_at":null,"waited_seconds":null,"attempts":1,"calls":["2026-11-22T05:07:24Z"],"#,
             r#""recording":{{"url":"{url}","expires_at":"2026-11-22T06:08:29Z"}},"#,
             r#""links":{{"listen":null,"callback":null}}}}}}"#
         ),
@@ -342,7 +342,7 @@ fn every_problem_of_the_folder_is_told_at_once_with_file_and_line() {
     let root = folder.path().display().to_string();
     insta::assert_snapshot!(problems.join("\n").replace(&root, "FOLDER"), @"
     FOLDER/en/slack/missed.json.hbs: replaces no built-in template
-    hint: these can be replaced: en/slack/digest.json.hbs, en/slack/call.missed.json.hbs, en/slack/voicemail.new.json.hbs, en/slack/call.returned.json.hbs, en/slack/call.returned.update.json.hbs, en/slack/voicemail.heard.json.hbs, en/slack/voicemail.heard.update.json.hbs
+    hint: these can be replaced: en/slack/digest.json.hbs, en/slack/call.missed.json.hbs, en/slack/call.missed.again.json.hbs, en/slack/voicemail.new.json.hbs, en/slack/call.returned.json.hbs, en/slack/call.returned.update.json.hbs, en/slack/voicemail.heard.json.hbs, en/slack/voicemail.heard.update.json.hbs
     FOLDER/tr/email/call.missed.html: replaces no built-in template
     hint: these can be replaced: tr/email/call.missed.subject.txt.hbs, tr/email/call.missed.txt.hbs, tr/email/call.missed.html.hbs, tr/email/voicemail.new.subject.txt.hbs, tr/email/voicemail.new.txt.hbs, tr/email/voicemail.new.html.hbs, tr/email/digest.subject.txt.hbs, tr/email/digest.txt.hbs, tr/email/digest.html.hbs, tr/email/call.returned.subject.txt.hbs, tr/email/call.returned.txt.hbs, tr/email/call.returned.html.hbs, tr/email/voicemail.heard.subject.txt.hbs, tr/email/voicemail.heard.txt.hbs, tr/email/voicemail.heard.html.hbs, en/email/call.missed.html.hbs
     FOLDER/tr/email/voicemail.new.txt.hbs: is not UTF-8

@@ -10,7 +10,7 @@ use super::{Batch, Source, Store, Together};
 use crate::clock::Moment;
 use crate::cursor::{Cursor, ahead, back};
 use crate::event::{Closed, DeliveryId, Event, EventId, EventType, Kind, Quiet, Standing};
-use crate::outbox::{Claim, Delivery, Failure, FailureKind, Settled, State};
+use crate::outbox::{Claim, Delivery, Failure, FailureKind, Group, Settled, State};
 use crate::render::samples;
 
 /// Makes one test of every promise below; none can be left out.
@@ -25,6 +25,10 @@ macro_rules! exercise {
             claims_come_by_the_time_of_the_call_whenever_they_came_due_up_to_the_limit
             more_than_so_many_due_at_once_are_claimed_together
             old_news_is_claimed_together_however_little_it_is
+            several_that_were_held_are_claimed_together_and_a_single_one_alone
+            what_was_held_until_the_same_time_comes_due_together
+            what_is_one_message_is_claimed_together_over_the_limit
+            what_gathers_is_found_and_can_be_hastened
             what_waits_for_a_receiver_that_is_well_again_is_due_at_once
             claims_are_of_one_channel
             a_claim_is_had_by_one_until_its_lease_ends
@@ -276,6 +280,87 @@ pub(super) async fn more_than_so_many_due_at_once_are_claimed_together(open: imp
     let (rest, left) = store.claim_together(CRM, &together(0, 4), LEASE, morning()).await.unwrap();
     assert_eq!((ids(&rest), left), (rows[4..].iter().map(|row| row.id).collect(), 0));
     assert_eq!(store.claim_together("nobody", &together(0, 4), LEASE, morning()).await.unwrap().0.len(), 0);
+}
+
+fn held(uuid: &str, wait: Duration) -> Delivery {
+    let row = due_after(uuid, wait);
+    Delivery { held_until: Some(row.due_at), ..row }
+}
+
+fn grouped(uuid: &str, leader: &str, wait: Duration) -> Delivery {
+    let row = due_after(uuid, wait);
+    let group = Some(Group::open(delivery(leader, CRM).id, row.due_at, None));
+    Delivery { group, ..row }
+}
+
+pub(super) async fn several_that_were_held_are_claimed_together_and_a_single_one_alone(
+    open: impl AsyncFn(Moment) -> Shared,
+) {
+    let store = open(morning()).await;
+    let night = Together { held: true, ..together(20, 9) };
+    store.commit(batch([held("a", SECOND), held("b", SECOND), delivery("now", CRM)]), morning()).await.unwrap();
+    assert_eq!(store.claim_together(CRM, &night, LEASE, morning()).await.unwrap().0.len(), 0);
+    let opening = after(morning(), SECOND);
+    let (mut both, left) = store.claim_together(CRM, &night, LEASE, opening).await.unwrap();
+    assert_eq!((both.len(), left), (2, 0), "not what was not held");
+    assert_eq!(claim(&store, opening).await.len(), 1);
+    let (rest, gone) = (both.pop().unwrap(), both.pop().unwrap());
+    let gone = settled(gone, |row| row.state = State::Withdrawn { at: opening.at });
+    store.settle(&[gone], opening).await.unwrap();
+    store.release(&[(rest.delivery.id, rest.lease)], opening).await.unwrap();
+    assert_eq!(store.claim_together(CRM, &night, LEASE, opening).await.unwrap().0.len(), 0);
+    assert_eq!(ids(&claim(&store, opening).await), [rest.delivery.id]);
+}
+
+pub(super) async fn what_was_held_until_the_same_time_comes_due_together(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([held("a", 60 * SECOND), held("later", 600 * SECOND)]), morning()).await.unwrap();
+    // The wall clock was set back by two seconds in the night.
+    let set_back = Moment { at: back(morning().at, 2 * SECOND), ..morning() };
+    store.commit(batch([held("b", 60 * SECOND)]), set_back).await.unwrap();
+    let night = Together { held: true, ..together(20, 9) };
+    let (both, _) = store.claim_together(CRM, &night, LEASE, after(morning(), 60 * SECOND)).await.unwrap();
+    assert_eq!(both.len(), 2);
+}
+
+pub(super) async fn what_is_one_message_is_claimed_together_over_the_limit(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let wait = Duration::ZERO;
+    let rows = [grouped("a", "a", wait), grouped("b", "a", wait), grouped("c", "c", wait), delivery("d", CRM)];
+    store.commit(batch(rows), morning()).await.unwrap();
+    assert_eq!(
+        store.claim_together(CRM, &together(3, 9), LEASE, morning()).await.unwrap().0.len(),
+        0,
+        "three messages"
+    );
+    let mut sizes = Vec::new();
+    for _ in 0..3 {
+        sizes.push(store.claim_due(CRM, 1, LEASE, morning()).await.unwrap().len());
+    }
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 1, 2]);
+    assert_eq!(claim(&store, morning()).await.len(), 0);
+}
+
+pub(super) async fn what_gathers_is_found_and_can_be_hastened(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    let wait = 120 * SECOND;
+    store
+        .commit(batch([grouped("a", "a", wait), grouped("b", "b", Duration::ZERO), due_after("c", wait)]), morning())
+        .await
+        .unwrap();
+    let found = store.gathering(morning()).await.unwrap();
+    let found: Vec<DeliveryId> = found.into_iter().map(|(row, _)| row.id).collect();
+    assert_eq!(found, [delivery("a", CRM).id]);
+    let done = claim_one(&store, morning()).await;
+    let done = settled(done, |row| row.state = State::Dead { at: morning().at });
+    store.settle(std::slice::from_ref(&done), morning()).await.unwrap();
+    let soon = after(morning(), SECOND);
+    store.hasten(&[found[0], done.delivery.id], soon).await.unwrap();
+    let hastened = claim(&store, soon).await;
+    assert_eq!(ids(&hastened), found, "the dead one stays dead");
+    assert_eq!(hastened[0].delivery.not_before(), Some(soon.at));
+    assert_eq!(store.gathering(soon).await.unwrap().len(), 0);
 }
 
 pub(super) async fn old_news_is_claimed_together_however_little_it_is(open: impl AsyncFn(Moment) -> Shared) {

@@ -85,6 +85,22 @@ fn route_says_that_a_channel_is_switched_off() {
 }
 
 #[test]
+fn route_says_until_when_it_would_be_held_and_how_long_it_is_grouped() {
+    let first = "  - notify: office-mail\n    hold: office\n    group: {wait: 3m}\n";
+    let routes = OFFICE.find("routes:\n").unwrap() + "routes:\n".len();
+    let text = format!("{}{first}    continue: true\n{}", &OFFICE[..routes], &OFFICE[routes..]);
+    let folder = office(&text);
+    let at = |time: &str| route(folder.path(), &["--caller", "05321112233", "--at", time]);
+    let night = at("2026-11-23 23:00");
+    let line = night.lines().find(|line| line.starts_with("office-mail")).unwrap();
+    assert_eq!(line, "office-mail: by routes[0], held until 2026-11-24 09:00, grouped for 3m");
+    let day = at("2026-11-23 11:00");
+    assert!(day.contains("office-mail: by routes[0], grouped for 3m\n"), "{day}");
+    let withheld = route(folder.path(), &["--caller", "withheld", "--at", "2026-11-23 11:00"]);
+    assert!(withheld.contains("office-mail: by routes[0]\n"), "{withheld}");
+}
+
+#[test]
 fn route_refuses_what_it_cannot_understand() {
     let folder = office(OFFICE);
     for (arguments, part) in [

@@ -42,7 +42,8 @@ pub(crate) fn every_message() -> Vec<SlackMessage> {
             for (_, event) in samples::all(event_type, now()) {
                 for (recording, test) in ways.iter().zip([false, true, false]) {
                     let (waited, recording) = (samples::waited(event_type), recording.clone());
-                    let facts = Facts { event: &event, event_type, recording, test, waited, repeated: None };
+                    let repeated = test.then(|| samples::repeated(&event));
+                    let facts = Facts { event: &event, event_type, recording, test, waited, repeated };
                     let rendered = renderer.render(&look, &facts);
                     keep(rendered.message, rendered.failure);
                 }

@@ -323,10 +323,9 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
                http: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
-    let text = MINIMAL.replace("    api_key", "    names: true\n    api_key").replace(
-        "notify: mail",
-        "notify: mail\n    when: {event: call.returned}\n    hold: office\n    escalate: [{after: 15m, notify: mail}]",
-    );
+    let text = MINIMAL
+        .replace("    api_key", "    names: true\n    api_key")
+        .replace("notify: mail", "notify: mail\n    when: {event: call.returned}");
     let on = "callback: {}\npush: {secret: hunter2}\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
@@ -351,6 +350,19 @@ fn an_escalation_that_cannot_be_told_as_it_is_written_is_refused() {
   - {when: {event: voicemail.unheard}, notify: mail}",
     );
     insta::assert_snapshot!("escalation", told(&format!("{text}schedules: {{office: {{}}}}\n")));
+}
+
+#[test]
+fn a_rule_holds_by_a_schedule_that_is_there_and_groups_calls_for_a_while() {
+    let rule = |keys: &str| MINIMAL.replace("notify: mail", &format!("notify: mail\n    {keys}"));
+    let schedules = "schedules: {office: {from: \"09:00\", to: \"18:00\"}}\n";
+    let good = rule("hold: office\n    group: {by: caller, wait: 5m}");
+    parsed(&format!("{good}{schedules}")).unwrap_or_else(|problems| panic!("{problems}"));
+    insta::assert_snapshot!("hold_without_schedules", told(&rule("hold: office")));
+    let text = rule("hold: ofice\n    group: {by: queue, wait: 0s}");
+    insta::assert_snapshot!("hold_and_group", told(&format!("{text}{schedules}")));
+    let text = rule("when: {event: voicemail.new}\n    group: {wait: 24h}");
+    insta::assert_snapshot!("group_of_voicemails", told(&text));
 }
 
 #[test]
