@@ -1,5 +1,6 @@
 //! What contract.md promises, seen from the outside: one file for each promise.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
+#![expect(clippy::unchecked_time_subtraction, reason = "a test that goes below zero fails")]
 
 mod attach;
 mod binary;
