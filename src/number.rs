@@ -69,9 +69,9 @@ pub struct Pattern(Named);
 
 #[derive(Debug, Clone)]
 enum Named {
-    /// One line, by its [`key`]; `None`: what was written is no number.
+    /// One line, by its `key`; `None`: what was written is no number.
     Line(Option<String>),
-    /// The beginning of a [`key`], as it was written and with its country.
+    /// The beginning of a `key`, as it was written and with its country.
     Digits { written: String, international: Option<String> },
     /// The beginning of what is no number at all.
     Text(String),
