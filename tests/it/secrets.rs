@@ -517,7 +517,6 @@ async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
 const REVEALERS: [(&str, &str); 17] = [
     ("private.rs", "defines it"),
     ("pbx/audio.rs", "fetches what the link leads to"),
-    ("pbx/audio.rs", "sends the key"),
     ("pbx/client.rs", "sends the key"),
     ("pbx/error.rs", "masks the key in what the PBX says"),
     ("channel/email.rs", "logs in, and masks the password in what the server says"),

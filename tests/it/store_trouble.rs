@@ -65,7 +65,6 @@ async fn get(address: &str, page: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "failed when everything came together; to be mended next"]
 async fn a_full_disk_stops_the_intake_and_not_the_deliveries_and_all_goes_on_when_there_is_room() {
     let office = office();
     let Some(disk) = Disk::in_memory(&store(&office), 6144) else { return };
