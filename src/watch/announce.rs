@@ -28,20 +28,23 @@ impl Watcher {
         // Of old news it would take all requests of many minutes to read who was reached since.
         let news = |event: &&Event| due(event) && !track::is_old_news(event, &self.settings.rules);
         let oldest_due = events.iter().filter(news).map(|event| self.may_be_settled_since(event, read_at)).min();
+        let mut asked = true;
         if self.source.kind == Kind::Call && events.iter().any(due) {
-            let settling = match oldest_due {
-                Some(from) => self.settling_since(from).await,
-                None => Vec::new(),
-            };
+            let mut settling = Vec::new();
+            if let Some(from) = oldest_due {
+                (settling, asked) = self.settling_since(from).await;
+            }
             self.settle_before_announcing(&mut events, &settling, read_at).await?;
         }
         let deliveries = self.follow_ups(&mut events).await?;
         let now = self.context.clock.moment();
         let cursor_row = cursor.clone().map(|cursor| (self.source.clone(), cursor));
         let mut batch = Batch { cursor: cursor_row, deliveries, ..Batch::default() };
+        // That a call is still open can wait for the next read, for a while, when nobody has said so yet.
+        let known_at = if asked { read_at } else { read_at.min(back(now.at, self.patience())) };
         for mut event in events {
             if event.standing != Standing::Waiting {
-                batch.deliveries.extend(self.escalate(&mut event, read_at, now.at));
+                batch.deliveries.extend(self.escalate(&mut event, known_at, now.at));
             } else if self.is_due(&event, read_at) {
                 self.announce(&mut event, now.at, &mut batch.deliveries);
                 if track::expired(&event, now.at, &self.settings.rules) {

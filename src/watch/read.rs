@@ -316,9 +316,10 @@ impl Watcher {
         }
     }
 
-    /// Before calls are announced: whether another leg of them was answered, or their callers were reached later. Only
-    /// with requests to spare; a busy budget announces without asking.
-    pub(super) async fn settling_since(&mut self, from: Timestamp) -> Vec<Record> {
+    /// Before calls are announced: the calls by which another leg of them was answered, or their callers were reached
+    /// later, and whether these are all of them. Only with requests to spare: a missed call is told without asking when the
+    /// budget is busy.
+    pub(super) async fn settling_since(&mut self, from: Timestamp) -> (Vec<Record>, bool) {
         let mut walk = Walk::new(Ask { from, to: None, unsettled: false }, self.context.clock.now());
         let mut settling = Vec::new();
         while self.has_requests_to_spare() {
@@ -327,7 +328,7 @@ impl Watcher {
                     let more = walk.turn(&page);
                     settling.extend(walk::settling(page.records));
                     if !more {
-                        break;
+                        return (settling, true);
                     }
                 }
                 Err(error) => {
@@ -337,7 +338,7 @@ impl Watcher {
                 }
             }
         }
-        settling
+        (settling, false)
     }
 
     /// One request is left for the newest page.

@@ -514,7 +514,7 @@ async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
 }
 
 /// The files that look behind a secret's mask, and what for. Numbers and names have a list of their own.
-const REVEALERS: [(&str, &str); 17] = [
+const REVEALERS: [(&str, &str); 18] = [
     ("private.rs", "defines it"),
     ("pbx/audio.rs", "fetches what the link leads to"),
     ("pbx/client.rs", "sends the key"),
@@ -530,6 +530,7 @@ const REVEALERS: [(&str, &str); 17] = [
     ("heartbeat.rs", "asks the URL"),
     ("render/facts.rs", "puts the link, the number and the name into the message"),
     ("render/mod.rs", "makes the thread of a caller's number"),
+    ("render/summary.rs", "names the queues and extensions of a day"),
     ("number.rs", "compares numbers"),
     ("ops/view.rs", "shows an operator who says `--reveal` the number and the name"),
 ];
