@@ -98,12 +98,14 @@ impl Memory {
     }
 }
 
-/// One in fifty is still open, the others are returned.
+/// Two of a page are still open, and of a thousand; the others are returned.
 fn event(n: usize, now: Timestamp) -> Event {
     let uuid = format!("651f8a68-782e-11e7-a6b6-{n:012}");
-    let open = n.is_multiple_of(50) && n % 10_000 < 1000;
-    let standing =
-        if open { Standing::Announced { at: now } } else { Standing::Closed { at: now, by: Closed::Returned } };
+    let standing = if n.is_multiple_of(50) && n % FEW >= FEW - PAGE {
+        Standing::Announced { at: now }
+    } else {
+        Standing::Closed { at: now, by: Closed::Returned }
+    };
     let id = EventId::derive("main", EventType::CallMissed, &uuid);
     Event { id, uuid, standing, ..samples::event(EventType::CallMissed, now) }
 }

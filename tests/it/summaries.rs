@@ -67,7 +67,9 @@ async fn the_summary_of_a_day_comes_at_its_time_with_what_was_missed_and_is_open
     office.pass(&running, 5 * MINUTE, 30 * SECOND).await;
     pass_until(&office, &running, "18:01").await;
     assert!(summaries(&office).is_empty(), "what was seen before its time is to be in the store first");
+    let told = office.webhook.accepted();
     office.pass(&running, 2 * MINUTE, MINUTE).await;
+    in_time(office.webhook.wait_for(told + 1)).await;
     let [summary] = &summaries(&office)[..] else { panic!("{:?}", summaries(&office)) };
     assert_eq!(summary["timestamp"], "2026-11-22T15:00:00Z");
     let data = &summary["data"];

@@ -78,8 +78,12 @@ impl Week {
         while self.office.now() < until {
             let local = self.office.now().to_zoned(istanbul());
             let evening = local.hour() == 18 && local.minute() < 5;
-            let step = if close > 0 || evening { 30 * SECOND } else { 15 * MINUTE };
-            // On the quarters, so that no evening is leapt over.
+            let step = match local.hour() {
+                _ if close > 0 || evening => 30 * SECOND,
+                9..18 => 5 * MINUTE,
+                _ => 30 * MINUTE,
+            };
+            // On the full minutes, so that no evening is leapt over.
             let into = Duration::from_secs(local.timestamp().as_second().cast_unsigned() % step.as_secs());
             let step = step - into;
             let left = Duration::try_from(until.duration_since(self.office.now())).unwrap();
@@ -202,7 +206,7 @@ async fn a_week_of_a_small_office() {
     week.call("mon-1", AYSE, "201");
     week.until("2026-10-26 09:20").await;
     week.call_back("mon-1", AYSE);
-    for (time, uuid) in [("10:05", "mon-2"), ("10:07", "mon-3"), ("10:11", "mon-4")] {
+    for (time, uuid) in [("10:05", "mon-2"), ("10:06", "mon-3"), ("10:11", "mon-4")] {
         week.until(&format!("2026-10-26 {time}")).await;
         week.call(uuid, SHOP, "202");
     }
