@@ -16,6 +16,7 @@ use crate::config::{Account, Config};
 use crate::dispatch::{self, Lane, Pace};
 use crate::heartbeat::Heartbeat;
 use crate::recording::Recordings;
+use crate::server::Site;
 use crate::store::{Source, StoreError};
 use crate::summary::Summaries;
 use crate::watch::{self, Asked, Watcher};
@@ -28,6 +29,7 @@ pub(super) struct Parts {
     watchdog: Watchdog,
     heartbeat: Option<Heartbeat>,
     pub(super) summaries: Summaries,
+    site: Site,
     /// When those before them are through.
     summaries_after: Option<oneshot::Receiver<()>>,
     recordings: Arc<Recordings>,
@@ -122,7 +124,8 @@ impl Parts {
         let paces = legacy.map(|legacy| legacy.paces_of_unchanged(config)).unwrap_or_default();
         let (watchdog, heartbeat) = (vigil::watchdog(plan, core), vigil::heartbeat(plan, core));
         let summaries = vigil::summaries(plan, core);
-        Ok(Self { watchers, lanes, watchdog, heartbeat, summaries, summaries_after, recordings, paces })
+        let site = plan.site(&recordings);
+        Ok(Self { watchers, lanes, watchdog, heartbeat, summaries, summaries_after, site, recordings, paces })
     }
 }
 
@@ -135,8 +138,9 @@ impl Generation {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> Self {
-        let Parts { watchers, lanes, watchdog, heartbeat, summaries, summaries_after, recordings, paces: mut before } =
-            parts;
+        let Parts { watchers, lanes, watchdog, heartbeat, summaries, summaries_after, site, recordings, .. } = parts;
+        let mut before = parts.paces;
+        core.sites.set(site);
         let retire = stop.child_token();
         let (mut asked, mut paces) = (HashMap::new(), HashMap::new());
         for (source, watcher) in watchers {

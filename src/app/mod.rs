@@ -18,6 +18,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::ops::{Channels, Desk};
 use crate::outbox::State;
+use crate::server::Sites;
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
 
@@ -74,6 +75,8 @@ struct Core {
     health: Arc<Health>,
     /// What the current configuration delivers to.
     channels: Channels,
+    /// What the server answers by.
+    sites: Sites,
     clock: Clock,
     /// Where watchers run; beside everything else when there is no such place.
     readers: Option<Handle>,
@@ -119,6 +122,7 @@ impl App {
             metrics: Arc::default(),
             health: Arc::default(),
             channels: Channels::default(),
+            sites: Sites::default(),
             clock,
             readers: None,
         };

@@ -15,10 +15,12 @@ use crate::heartbeat;
 use crate::http;
 use crate::pbx::Pbx;
 use crate::private::Secret;
+use crate::recording::Recordings;
 use crate::render::{Look, Renderer};
 use crate::retry;
 use crate::route::Router;
 use crate::schedule::Schedules;
+use crate::server::{ChannelFacts, Site};
 use crate::track::Rules;
 use crate::watch;
 
@@ -36,6 +38,8 @@ pub(super) struct Plan {
     /// For the heartbeat.
     pub(super) client: reqwest::Client,
     pub(super) heartbeat_url: Option<reqwest::Url>,
+    pub(super) public_url: Option<url::Url>,
+    pub(super) timezone: TimeZone,
 }
 
 impl Plan {
@@ -64,6 +68,10 @@ impl Plan {
             .heartbeat_url
             .as_ref()
             .and_then(|url| heartbeat::address(url).map_err(|problem| problems.push(problem)).ok());
+        let public_url = config.http.public_url.as_deref().and_then(|text| {
+            let wrong = |error| problems.push(format!("`http.public_url` cannot be read: {error}"));
+            url::Url::parse(text).map_err(wrong).ok()
+        });
         match renderer {
             Some(renderer) if problems.is_empty() => Ok(Self {
                 router: Arc::new(router(config)?),
@@ -74,8 +82,29 @@ impl Plan {
                 channels,
                 client,
                 heartbeat_url,
+                public_url,
+                timezone: timezone(config)?,
             }),
             _ => Err(StartError::Config(problems.join("\n"))),
+        }
+    }
+
+    /// What the server answers by.
+    pub(super) fn site(&self, recordings: &Arc<Recordings>) -> Site {
+        let Self { config, pbxs, .. } = self;
+        let enabled = config.channels.iter().filter(|channel| channel.common.enabled);
+        let facts = |channel: &config::Channel| ChannelFacts {
+            locale: channel.common.locale.unwrap_or(config.locale),
+            mask_numbers: channel.common.mask_numbers,
+        };
+        Site {
+            token: config.http.token.clone(),
+            public_url: self.public_url.clone(),
+            locale: config.locale,
+            timezone: self.timezone.clone(),
+            channels: enabled.map(|channel| (channel.common.name.clone(), facts(channel))).collect(),
+            accounts: config.accounts.iter().map(|account| account.name.clone()).zip(pbxs.iter().cloned()).collect(),
+            recordings: Arc::clone(recordings),
         }
     }
 

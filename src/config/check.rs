@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
@@ -16,6 +15,7 @@ use crate::units::format_duration;
 mod channels;
 mod escalate;
 mod health;
+mod http;
 mod routes;
 mod schedules;
 mod summaries;
@@ -45,13 +45,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     routes::check(config, findings);
     summaries::check(config, findings);
     health::check(config, findings);
-    if let Some(listen) = &config.http.listen
-        && listen != "off"
-        && listen.parse::<SocketAddr>().is_err()
-    {
-        let hint = Some("`127.0.0.1:8380` for this machine only, `0.0.0.0:8380` for all, or `off`".to_owned());
-        findings.at("http.listen", "expected an address and a port, or `off`", hint);
-    }
+    http::check(config, findings);
 }
 
 fn timezone(name: &str, findings: &mut Findings<'_>) {

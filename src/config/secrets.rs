@@ -7,7 +7,7 @@ use super::node::{Data, Node, Origin};
 use super::problems::Findings;
 
 /// Section and key of every secret.
-pub(super) const SECRETS: [(&str, &str); 7] = [
+pub(super) const SECRETS: [(&str, &str); 8] = [
     ("accounts[]", "api_key"),
     ("channels[]", "bot_token"),
     ("channels[]", "secret"),
@@ -15,6 +15,7 @@ pub(super) const SECRETS: [(&str, &str); 7] = [
     ("channels[]", "webhook_url"),
     ("channels[].smtp", "password"),
     ("health", "heartbeat_url"),
+    ("http", "token"),
 ];
 
 /// The one secret of which there may be several, one a line.

@@ -15,12 +15,14 @@ use crate::units::{DurationText, OneOrManySchema, duration};
 
 mod delivery;
 mod health;
+mod http;
 mod routes;
 mod schedules;
 mod summaries;
 
 pub use delivery::*;
 pub use health::*;
+pub use http::*;
 pub use routes::*;
 pub use schedules::*;
 pub use summaries::*;
@@ -66,7 +68,7 @@ pub struct Config {
     /// Who is told when ringback itself cannot work.
     #[serde(default)]
     pub health: Health,
-    /// The HTTP server for health and metrics.
+    /// The HTTP server.
     #[serde(default)]
     pub http: Http,
     /// Sample events and the channels that they must reach; run by `ringback check`.
@@ -232,22 +234,6 @@ pub struct Voicemails {
 impl Default for Voicemails {
     fn default() -> Self {
         Self { enabled: true, every: minutes(1), lookback: days(7) }
-    }
-}
-
-/// The HTTP server for health and metrics.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Http {
-    /// Address and port; `off` switches it off. Without this key ringback listens on 127.0.0.1:8380, and goes on
-    /// without health and metrics when that is taken.
-    pub listen: Option<String>,
-}
-
-#[expect(clippy::derivable_impls, reason = "every section states its defaults in the same way")]
-impl Default for Http {
-    fn default() -> Self {
-        Self { listen: None }
     }
 }
 

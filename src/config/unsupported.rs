@@ -16,10 +16,6 @@ const KEYS: &[(&str, &str, Off)] = &[
     ("", "callback", Off::Null),
     ("", "push", Off::Null),
     ("accounts[]", "names", Off::Empty),
-    ("http", "link_ttl", Off::Empty),
-    ("http", "public_url", Off::Empty),
-    ("http", "token", Off::Empty),
-    ("http", "token_file", Off::Empty),
     ("store", "url", Off::Empty),
     ("store", "url_file", Off::Empty),
 ];

@@ -18,6 +18,9 @@ use crate::store::Store;
 
 pub mod api;
 pub mod control;
+pub mod site;
+
+pub use site::{ChannelFacts, Site, Sites};
 
 /// A client that is slow to read, or a command that is being answered, must not hold up the stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -31,6 +34,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Where deliveries wait.
     pub store: Arc<dyn Store>,
+    /// The configuration in force.
+    pub sites: Sites,
     /// The time.
     pub clock: Clock,
 }

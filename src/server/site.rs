@@ -1,0 +1,62 @@
+//! What pages and API need of the configuration in force: replaced as a whole by a reload.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::tz::TimeZone;
+use url::Url;
+
+use crate::message::Locale;
+use crate::pbx::Pbx;
+use crate::private::Secret;
+use crate::recording::Recordings;
+
+/// One configuration, as the server sees it.
+pub struct Site {
+    /// Of the board and the API; without one both are closed.
+    pub token: Option<Secret>,
+    /// How browsers reach the server: `http.public_url`.
+    pub public_url: Option<Url>,
+    /// Of pages that belong to no channel.
+    pub locale: Locale,
+    /// For times on pages.
+    pub timezone: TimeZone,
+    /// By name, the enabled ones.
+    pub channels: HashMap<String, ChannelFacts>,
+    /// By name.
+    pub accounts: HashMap<String, Arc<Pbx>>,
+    /// Where recordings are had.
+    pub recordings: Arc<Recordings>,
+}
+
+/// What a page for those who are told by a channel must know of it.
+#[derive(Debug, Clone)]
+pub struct ChannelFacts {
+    /// Its language.
+    pub locale: Locale,
+    /// It sees no full numbers.
+    pub mask_numbers: bool,
+}
+
+/// The site in force. Clones share it, so that a reload can put another in its place.
+#[derive(Clone, Default)]
+pub struct Sites(Arc<RwLock<Option<Arc<Site>>>>);
+
+impl Sites {
+    /// From now on requests are answered by `site`; those under way end by the one before.
+    pub fn set(&self, site: Site) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(site));
+    }
+
+    /// `None` while the first configuration is not in force yet.
+    pub fn current(&self) -> Option<Arc<Site>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Site {
+    /// The path under which a reverse proxy shows the server, without a slash at its end: `/ringback`, or nothing.
+    pub fn prefix(&self) -> &str {
+        self.public_url.as_ref().map_or("", |url| url.path().trim_end_matches('/'))
+    }
+}
