@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, keys};
 use super::plan::{Plan, sources};
 use super::tasks::Tasks;
 use super::upkeep::forget_old;
 use super::vigil;
+use super::{Core, keys};
 use crate::config::{Account, Config};
 use crate::dispatch::{self, Lane, Pace};
 use crate::heartbeat::Heartbeat;
@@ -87,6 +87,7 @@ impl Parts {
                 core.metrics.expect_source(&source);
                 let context = watch::Context {
                     pbx: Arc::clone(pbx),
+                    details: core.details(&account.name, account.limits.cdrs),
                     store: Arc::clone(&core.store),
                     router: Arc::clone(router),
                     follow_ups: Arc::clone(&plan.follow_ups),

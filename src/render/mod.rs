@@ -31,6 +31,7 @@ use sha2::{Digest as _, Sha256};
 pub use self::attach::File;
 use self::bodies::Story;
 pub use self::digest::{Digest, InDigest, most_in_digest};
+pub use self::facts::extension;
 use self::facts::{Context, Data};
 pub use self::facts::{Facts, Recording, Repeated};
 pub use self::look::Look;
@@ -181,7 +182,15 @@ impl Renderer {
                 ways[..if attaches { 5 } else { 3 }].iter().find_map(|(recording, test)| {
                     let repeated = (*recording == Recording::Elsewhere).then(|| samples::repeated(event));
                     let recording = recording.clone();
-                    let facts = Facts { event, event_type, recording, test: *test, waited, repeated, page: Some(PAGE.to_owned()) };
+                    let facts = Facts {
+                        event,
+                        event_type,
+                        recording,
+                        test: *test,
+                        waited,
+                        repeated,
+                        page: Some(PAGE.to_owned()),
+                    };
                     let failure = self.render(look, &facts).failure?;
                     Some((failure, sample.clone()))
                 })
@@ -257,6 +266,12 @@ impl Renderer {
 
 fn wrap(context: &impl Serialize) -> Result<handlebars::Context, String> {
     handlebars::Context::wraps(context).map_err(|error| format!("cannot give the facts to a template: {error}"))
+}
+
+/// The facts as a page shows them, with numbers in full or starred.
+pub fn for_page<'a>(facts: &'a Facts<'_>, mask_numbers: bool) -> Data<'a> {
+    let data = Data::new(facts, 0);
+    if mask_numbers { mask::data(data) } else { data }
 }
 
 /// The facts as a channel may know them.
