@@ -131,7 +131,7 @@ impl Parts {
         let (watchdog, heartbeat) = (vigil::watchdog(plan, core), vigil::heartbeat(plan, core));
         let summaries = vigil::summaries(plan, core);
         let site = plan.site(&recordings, core);
-        Ok(Self { watchers, lanes, watchdog, heartbeat, summaries, summaries_after, site, recordings, paces })
+        Ok(Self { watchers, lanes, watchdog, heartbeat, summaries, site, summaries_after, recordings, paces })
     }
 }
 

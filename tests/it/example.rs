@@ -14,6 +14,7 @@ const SECRETS: [(&str, &str); 5] = [
     ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/X0"),
     ("SLACK_BOT_TOKEN", "xoxb-0"),
     ("CRM_SECRET", WEBHOOK_SECRET),
+    ("RINGBACK_TOKEN", "7f3c0d9a51e24b6882"),
 ];
 
 fn example() -> String {

@@ -6,12 +6,10 @@ use std::time::Duration;
 use super::super::problems::Findings;
 use super::super::shape::Config;
 use super::{absolute_http, at_least};
+use crate::private::Secret;
 
 /// A link that dies within minutes is no help, and one that lives for years belongs to whoever finds the mail.
 const SHORTEST_LINK: Duration = Duration::from_secs(3600);
-
-/// Shorter tokens can be guessed.
-const SHORTEST_TOKEN: usize = 16;
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let http = &config.http;
@@ -35,10 +33,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         let hint = Some("remove `listen: off`, or `public_url`".to_owned());
         findings.at(path, "links would lead to a server that is switched off", hint);
     }
-    if let Some(token) = &http.token
-        && token.expose().chars().count() < SHORTEST_TOKEN
-    {
-        let hint = Some("at least 16 characters, for example of `openssl rand -base64 24`".to_owned());
-        findings.at("http.token", "too short to keep anybody out", hint);
+    if http.token.as_ref().is_some_and(Secret::is_empty) {
+        let hint = Some("a long random one, for example of `openssl rand -base64 24`, or no `token` at all".to_owned());
+        findings.at("http.token", "must not be empty: everybody would be let in", hint);
     }
 }
