@@ -145,8 +145,7 @@ impl Link {
         event.copy_from_slice(id);
         tag.copy_from_slice(&rest[..TAG]);
         seconds.copy_from_slice(&rest[TAG..]);
-        let link =
-            Self { event: EventId::from_bytes(event), tag, expires_at: whole(u32::from_be_bytes(seconds)) };
+        let link = Self { event: EventId::from_bytes(event), tag, expires_at: whole(u32::from_be_bytes(seconds)) };
         if link.expires_at <= now { Err(LinkError::Expired) } else { Ok(link) }
     }
 
@@ -184,7 +183,13 @@ impl Link {
 /// The keys to sign with from `now` on, newest first: a new one when there is none, or when the newest has signed for
 /// `rotate`. What an older one has signed goes on to work: it is kept until the last of its links, which live for `ttl`,
 /// has expired. `None` when `keys` can stay as they are.
-pub fn renewed(keys: &[Key], now: Timestamp, rotate: Duration, ttl: Duration, fresh: [u8; KEY_BYTES]) -> Option<Vec<Key>> {
+pub fn renewed(
+    keys: &[Key],
+    now: Timestamp,
+    rotate: Duration,
+    ttl: Duration,
+    fresh: [u8; KEY_BYTES],
+) -> Option<Vec<Key>> {
     let mut renewed = keys.to_vec();
     renewed.sort_by_key(|key| std::cmp::Reverse(key.since));
     if renewed.first().is_none_or(|newest| ahead(newest.since, rotate) <= now) {

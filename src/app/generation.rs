@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, keys};
 use super::plan::{Plan, sources};
 use super::tasks::Tasks;
 use super::upkeep::forget_old;
 use super::vigil;
+use super::{Core, keys};
 use crate::config::{Account, Config};
 use crate::dispatch::{self, Lane, Pace};
 use crate::heartbeat::Heartbeat;
@@ -130,7 +130,7 @@ impl Parts {
         let (watchdog, heartbeat) = (vigil::watchdog(plan, core), vigil::heartbeat(plan, core));
         let summaries = vigil::summaries(plan, core);
         let site = plan.site(&recordings, core);
-        Ok(Self { watchers, lanes, watchdog, heartbeat, summaries, summaries_after, site, recordings, paces })
+        Ok(Self { watchers, lanes, watchdog, heartbeat, summaries, site, summaries_after, recordings, paces })
     }
 }
 

@@ -138,7 +138,8 @@ mod tests {
     fn a_file_that_is_damaged_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("links.key");
-        for damage in ["", "0 2026-11-22T00:00:00Z abc", "nonsense\n", "0 2026-11-22T00:00:00Z €€€€€€€€"] {
+        for damage in ["", "0 2026-11-22T00:00:00Z abc", "nonsense\n", "0 2026-11-22T00:00:00Z €€€€€€€€"]
+        {
             fs::write(&path, damage).unwrap();
             assert_eq!(refreshed(folder.path(), 0).len(), 1, "{damage}");
         }

@@ -34,6 +34,7 @@ pub use self::digest::{Digest, InDigest, most_in_digest};
 use self::facts::{Context, Data};
 pub use self::facts::{Facts, Recording, Repeated};
 pub use self::look::Look;
+pub use self::notice::in_words;
 use self::templates::Templates;
 use crate::body::Body;
 use crate::event::{Closed, Event, EventType};
@@ -181,7 +182,15 @@ impl Renderer {
                 ways[..if attaches { 5 } else { 3 }].iter().find_map(|(recording, test)| {
                     let repeated = (*recording == Recording::Elsewhere).then(|| samples::repeated(event));
                     let recording = recording.clone();
-                    let facts = Facts { event, event_type, recording, test: *test, waited, repeated, page: Some(PAGE.to_owned()) };
+                    let facts = Facts {
+                        event,
+                        event_type,
+                        recording,
+                        test: *test,
+                        waited,
+                        repeated,
+                        page: Some(PAGE.to_owned()),
+                    };
                     let failure = self.render(look, &facts).failure?;
                     Some((failure, sample.clone()))
                 })

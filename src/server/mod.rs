@@ -1,4 +1,4 @@
-//! The HTTP server: health and metrics.
+//! The HTTP server: health and metrics, the API and the board.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,23 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::ops::Desk;
 use crate::store::Store;
 
 pub mod api;
+mod assets;
+mod auth;
+mod board;
 pub mod control;
+mod frame;
+mod live;
+mod login;
+mod page;
+mod pages;
 pub mod serve;
 pub mod site;
 
+use self::pages::Pages;
 pub use serve::Limits;
 pub use site::{ChannelFacts, Site, Sites};
 
@@ -36,6 +46,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Where deliveries wait.
     pub store: Arc<dyn Store>,
+    /// Who knows of them and of events.
+    pub desk: Desk,
     /// The configuration in force.
     pub sites: Sites,
     /// The time.
@@ -45,16 +57,21 @@ pub struct Context {
 /// Serves until `stop`.
 pub async fn serve(listener: TcpListener, context: Context, limits: Limits, stop: CancellationToken) {
     let sites = context.sites.clone();
-    serve::serve(listener, router(context), sites, limits, stop).await;
+    let pages = Arc::new(Pages::new(context.clone(), stop.clone()));
+    let router = router(context, &pages);
+    tokio::join!(serve::serve(listener, router, sites, limits, stop), pages.live.run());
 }
 
 /// What is served over TCP.
-fn router(context: Context) -> axum::Router {
+fn router(context: Context, pages: &Arc<Pages>) -> axum::Router {
+    let of_api = api::Context { desk: context.desk.clone(), metrics: Arc::clone(&context.metrics) };
     axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(context)
+        .nest("/api/v1", api::guarded(of_api, Arc::clone(pages)))
+        .merge(board::router(Arc::clone(pages)))
 }
 
 /// Serves `router` to whoever runs ringback on this machine until `stop`, and then waits for slow clients as long as

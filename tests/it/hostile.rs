@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringback::clock::Clock;
+use ringback::ops::{Channels, Desk};
 use ringback::server::{self, Limits, Sites};
+use ringback::store::Store;
 use ringback::store::sled::SledStore;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,10 +28,13 @@ struct Server {
 impl Server {
     async fn start(limits: Limits) -> Self {
         let (clock, folder) = (Clock::manual(MORNING.parse().unwrap()), TempDir::new().unwrap());
+        let store: Arc<dyn Store> = Arc::new(SledStore::open(folder.path(), clock.moment()).unwrap());
+        let desk = Desk { store: Arc::clone(&store), channels: Channels::default(), clock: clock.clone() };
         let context = server::Context {
             health: Arc::default(),
             metrics: Arc::default(),
-            store: Arc::new(SledStore::open(folder.path(), clock.moment()).unwrap()),
+            store,
+            desk,
             sites: Sites::default(),
             clock,
         };
@@ -132,7 +137,7 @@ async fn what_is_no_request_for_anything_here_is_refused() {
         (format!("GET /../../etc/passwd HTTP/1.1\r\n{close}"), "404"),
         (format!("GET /healthz/..%2f..%2fetc/passwd HTTP/1.1\r\n{close}"), "404"),
         (format!("GET /%2e%2e/%00 HTTP/1.1\r\n{close}"), "404"),
-        (format!("GET http://elsewhere.example/ HTTP/1.1\r\n{close}"), "404"),
+        (format!("GET http://elsewhere.example/x HTTP/1.1\r\n{close}"), "404"),
         (format!("CONNECT elsewhere.example:443 HTTP/1.1\r\n{close}"), "404"),
         (format!("POST /healthz HTTP/1.1\r\nContent-Length: 0\r\n{close}"), "405"),
         (format!("DELETE /metrics HTTP/1.1\r\n{close}"), "405"),
