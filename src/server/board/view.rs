@@ -81,7 +81,7 @@ struct Time {
 struct Caller {
     /// The name, else the number, else that it was withheld.
     who: String,
-    /// The number, where it is not said by `who` or leads to a call.
+    /// The number, or that it was withheld, where `who` is the name.
     number: Option<String>,
     /// For a `tel:` link.
     tel: Option<String>,
@@ -314,7 +314,7 @@ impl Teller<'_> {
         let withheld = || self.words.withheld.to_owned();
         match (name, display) {
             (Some(name), number) => Caller { who: name.to_owned(), number: number.or_else(|| Some(withheld())), tel },
-            (None, Some(number)) => Caller { who: number.clone(), number: tel.is_some().then_some(number), tel },
+            (None, Some(number)) => Caller { who: number, number: None, tel },
             (None, None) => Caller { who: withheld(), number: None, tel: None },
         }
     }
