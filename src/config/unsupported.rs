@@ -13,7 +13,6 @@ enum Off {
 }
 
 const KEYS: &[(&str, &str, Off)] = &[
-    ("", "callback", Off::Null),
     ("", "push", Off::Null),
     ("accounts[]", "names", Off::Empty),
     ("store", "url", Off::Empty),

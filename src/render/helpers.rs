@@ -166,7 +166,7 @@ pub(super) fn times(all: &[Timestamp], zone: &TimeZone, locale: Locale) -> Strin
 }
 
 /// A length in the largest two units that it fills.
-pub(super) fn duration(seconds: u64, locale: Locale) -> String {
+pub fn duration(seconds: u64, locale: Locale) -> String {
     let (hour, minute, second) = match locale {
         Locale::Tr => ("sa", "dk", "sn"),
         Locale::En => ("h", "min", "s"),

@@ -11,6 +11,7 @@ use axum::serve::Listener;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::callback::Callbacks;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::metrics::{CONTENT_TYPE, Metrics};
@@ -23,6 +24,7 @@ mod auth;
 mod board;
 pub mod control;
 mod frame;
+mod links;
 mod live;
 mod login;
 mod page;
@@ -32,7 +34,7 @@ pub mod site;
 
 use self::pages::Pages;
 pub use serve::Limits;
-pub use site::{ChannelFacts, Site, Sites};
+pub use site::{Callback, ChannelFacts, Site, Sites};
 
 /// A client that is slow to read, or a command that is being answered, must not hold up the stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -46,8 +48,10 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Where deliveries wait.
     pub store: Arc<dyn Store>,
-    /// Who knows of them and of events.
+    /// Who knows of deliveries and events.
     pub desk: Desk,
+    /// Who calls back.
+    pub callbacks: Callbacks,
     /// The configuration in force.
     pub sites: Sites,
     /// The time.
@@ -65,6 +69,13 @@ pub async fn serve(listener: TcpListener, context: Context, limits: Limits, stop
 /// What is served over TCP.
 fn router(context: Context, pages: &Arc<Pages>) -> axum::Router {
     let of_api = api::Context { desk: context.desk.clone(), metrics: Arc::clone(&context.metrics) };
+    let links = links::router(links::Context {
+        store: Arc::clone(&context.store),
+        desk: context.desk.clone(),
+        sites: context.sites.clone(),
+        callbacks: context.callbacks.clone(),
+        clock: context.clock.clone(),
+    });
     axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -72,6 +83,7 @@ fn router(context: Context, pages: &Arc<Pages>) -> axum::Router {
         .with_state(context)
         .nest("/api/v1", api::guarded(of_api, Arc::clone(pages)))
         .merge(board::router(Arc::clone(pages)))
+        .merge(links)
 }
 
 /// Serves `router` to whoever runs ringback on this machine until `stop`, and then waits for slow clients as long as

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringback::callback::Callbacks;
 use ringback::clock::Clock;
 use ringback::ops::{Channels, Desk};
 use ringback::server::{self, Limits, Sites};
@@ -29,12 +30,12 @@ impl Server {
     async fn start(limits: Limits) -> Self {
         let (clock, folder) = (Clock::manual(MORNING.parse().unwrap()), TempDir::new().unwrap());
         let store: Arc<dyn Store> = Arc::new(SledStore::open(folder.path(), clock.moment()).unwrap());
-        let desk = Desk { store: Arc::clone(&store), channels: Channels::default(), clock: clock.clone() };
         let context = server::Context {
             health: Arc::default(),
             metrics: Arc::default(),
+            desk: Desk { store: Arc::clone(&store), channels: Channels::default(), clock: clock.clone() },
+            callbacks: Callbacks::new(Arc::clone(&store), clock.clone()),
             store,
-            desk,
             sites: Sites::default(),
             clock,
         };

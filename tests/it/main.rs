@@ -26,6 +26,7 @@ mod interop;
 mod lanes;
 mod layering;
 mod life;
+mod links;
 mod mails;
 mod outbox_commands;
 mod power_cut;

@@ -96,7 +96,7 @@ impl Browser {
 pub(crate) fn office(http: &str) -> Office {
     let mut office = Office::new();
     office.listen = format!("127.0.0.1:{}", free_port());
-    office.routes = "[{notify: crm}]".to_owned();
+    "[{notify: crm}]".clone_into(&mut office.routes);
     office.http = format!(", {http}");
     office
 }

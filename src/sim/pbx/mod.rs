@@ -42,6 +42,8 @@ pub enum Endpoint {
     VoicemailRecordingUrl,
     /// `GET /recording/ID`: the audio.
     Recording,
+    /// `GET /originate`: rings an extension and then a number.
+    Originate,
     /// Anything else, which is answered with 404.
     Other,
 }
@@ -53,6 +55,7 @@ impl Endpoint {
         match (method, path) {
             ("GET", "/cdrs") => (Self::Cdrs, ""),
             ("GET", "/voicemail_messages") => (Self::Voicemails, ""),
+            ("GET" | "POST", "/originate") => (Self::Originate, ""),
             ("POST", "/recording_url") => (Self::RecordingUrl, ""),
             ("POST", "/voicemail_recording_url") => (Self::VoicemailRecordingUrl, ""),
             ("GET", _) if path.starts_with("/cdrs/") => (Self::CdrDetail, &path["/cdrs/".len()..]),
