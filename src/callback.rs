@@ -1,6 +1,7 @@
 //! Calling back: rings an extension and then the caller, once for each press, and only while somebody has to.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -100,7 +101,7 @@ pub struct Progress {
     /// When it was pressed.
     pub at: Timestamp,
     /// `None` while the PBX has not answered.
-    pub result: Option<Result<(), String>>,
+    pub result: Option<Result<(), CallbackError>>,
 }
 
 /// Of which configuration the next press is.
@@ -121,6 +122,8 @@ pub struct Callbacks {
     store: Arc<dyn Store>,
     clock: Clock,
     presses: Arc<Mutex<Presses>>,
+    /// Counts what [`Callbacks::progress`] tells.
+    revision: Arc<AtomicU64>,
 }
 
 type Outcome = Result<Done, CallbackError>;
@@ -142,7 +145,7 @@ struct Press {
 impl Callbacks {
     /// Nobody has pressed yet.
     pub fn new(store: Arc<dyn Store>, clock: Clock) -> Self {
-        Self { store, clock, presses: Arc::default() }
+        Self { store, clock, presses: Arc::default(), revision: Arc::default() }
     }
 
     /// Rings the extension and then the caller of `event`, unless this press has done so already: then its outcome is
@@ -158,21 +161,29 @@ impl Callbacks {
         }
         let key = order.key.map(|key| key.chars().take(MOST_KEY).collect::<String>());
         let press = self.presses.lock().unwrap_or_else(PoisonError::into_inner).take(event, key, extension, now)?;
+        self.revision.fetch_add(1, Ordering::Relaxed);
         let (this, pbx, details) = (self.clone(), Arc::clone(line.pbx), line.details.clone());
         let caller_id = line.caller_id.map(str::to_owned);
         // A task of its own: dropped half-way, a second press would not know that the first has rung.
         let ringing = tokio::spawn(async move {
             let ring = this.ring(event, &press, (&pbx, &details), caller_id.as_deref());
-            press.outcome.get_or_init(|| ring).await.clone()
+            let outcome = press.outcome.get_or_init(|| ring).await.clone();
+            this.revision.fetch_add(1, Ordering::Relaxed);
+            outcome
         });
         ringing.await.unwrap_or_else(|_| Err(CallbackError::Unsure("an error of ringback's own".to_owned())))
+    }
+
+    /// Another number whenever there is something new about presses.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Relaxed)
     }
 
     /// What became of the presses of `event`, oldest first.
     pub fn progress(&self, event: EventId) -> Vec<Progress> {
         let presses = self.presses.lock().unwrap_or_else(PoisonError::into_inner);
         let presses = presses.of.get(&event).into_iter().flatten();
-        let result = |outcome: &Outcome| outcome.as_ref().map(|_| ()).map_err(ToString::to_string);
+        let result = |outcome: &Outcome| outcome.as_ref().map(|_| ()).map_err(Clone::clone);
         presses
             .map(|press| Progress {
                 extension: press.extension.clone(),

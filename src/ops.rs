@@ -295,6 +295,14 @@ impl Desk {
         Ok(ClosedByHand { event, stopped: stopped.len() })
     }
 
+    /// One event, by its id or the beginning of it.
+    ///
+    /// # Errors
+    /// [`OpsError`] when there is not exactly one.
+    pub async fn event(&self, id: &str) -> Result<Event, OpsError> {
+        pick::event(self.store.as_ref(), id).await
+    }
+
     /// Settles a voicemail that somebody has heard by ringback, and tells those of `follow_ups` who were told of it. Whether
     /// it was open still.
     ///

@@ -11,6 +11,11 @@ use crate::server::{api, control};
 /// Serves until `stop`. Without a socket everything else runs all the same.
 pub(super) fn open(core: &Core, tasks: &mut Tasks, stop: &CancellationToken) {
     let Some(socket) = control::listen(&core.store_path) else { return };
-    let router = api::router(api::Context { desk: core.desk(), metrics: Arc::clone(&core.metrics) });
+    let router = api::router(api::Context {
+        desk: core.desk(),
+        metrics: Arc::clone(&core.metrics),
+        callbacks: core.callbacks.clone(),
+        sites: core.sites.clone(),
+    });
     tasks.add("the control socket", socket.serve(router, stop.clone()));
 }

@@ -8,14 +8,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::auth::Denied;
 use super::pages::Pages;
+use super::{Sites, links};
+use crate::callback::Callbacks;
 use crate::metrics::Metrics;
 use crate::ops::{ClosedByHand, Deliveries, Desk, Done, Events, Filter, OpsError, Shown};
 
@@ -26,6 +29,10 @@ pub struct Context {
     pub desk: Desk,
     /// What is counted of the outbox.
     pub metrics: Arc<Metrics>,
+    /// Who calls back.
+    pub callbacks: Callbacks,
+    /// The configuration in force.
+    pub sites: Sites,
 }
 
 /// An order about several deliveries: these, or all that are dead.
@@ -75,6 +82,7 @@ fn routes(context: Context) -> Router {
         .route("/deliveries/{id}/drop", post(drop_one))
         .route("/events", get(events))
         .route("/events/{id}/close", post(close))
+        .route("/events/{id}/callback", post(call_back))
         .fallback(nothing_here)
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
@@ -195,6 +203,24 @@ async fn close(
 ) -> Answer<ClosedByHand> {
     let Json(closing) = closing?;
     Ok(Json(context.desk.close(&id, closing.note.as_deref()).await?))
+}
+
+/// Rings an extension and then the caller: of the body's `extension`, or `callback.extension`. The same `Idempotency-Key`
+/// rings once.
+async fn call_back(
+    State(context): State<Context>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let order = links::order(&headers, &body).map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error))?;
+    let event = context.desk.event(&id).await?;
+    let starting = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "ringback is starting; try again in a moment");
+    let site = context.sites.current().ok_or_else(starting)?;
+    let Some(line) = site.line(&event.account, site.callback_extension(None)) else {
+        return Err(Refusal::new(StatusCode::CONFLICT, "the account of this event is not configured any more"));
+    };
+    Ok(links::outcome_json(&context.callbacks.press(event.id, order, line).await))
 }
 
 /// Of one delivery, what cannot be done is no half success.

@@ -126,5 +126,5 @@ pub(super) fn fingerprint(context: &Context) -> String {
         (notice.condition.as_str(), notice.condition.account(), notice.condition.channel()).hash(&mut hasher);
         notice.condition.source().hash(&mut hasher);
     }
-    format!("{}-{:016x}", context.store.revision(), hasher.finish())
+    format!("{}-{}-{:016x}", context.store.revision(), context.callbacks.revision(), hasher.finish())
 }

@@ -68,7 +68,12 @@ pub async fn serve(listener: TcpListener, context: Context, limits: Limits, stop
 
 /// What is served over TCP.
 fn router(context: Context, pages: &Arc<Pages>) -> axum::Router {
-    let of_api = api::Context { desk: context.desk.clone(), metrics: Arc::clone(&context.metrics) };
+    let of_api = api::Context {
+        desk: context.desk.clone(),
+        metrics: Arc::clone(&context.metrics),
+        callbacks: context.callbacks.clone(),
+        sites: context.sites.clone(),
+    };
     let links = links::router(links::Context {
         store: Arc::clone(&context.store),
         desk: context.desk.clone(),

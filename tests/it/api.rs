@@ -1,6 +1,7 @@
 //! `/api/v1` over TCP: the same as over the control socket, for whoever has the token.
 
 use reqwest::Method;
+use ringback::sim::pbx::Endpoint;
 
 use crate::harness::Office;
 use crate::web::{Browser, MINUTE, Page, STEP, TOKEN, office, office_with_token};
@@ -56,6 +57,32 @@ async fn whoever_has_the_token_reads_and_acts_as_on_the_command_line() {
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
         assert!(answer.json()["error"].is_string(), "{method} {path}");
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_calls_back_once_for_each_key_of_its_own() {
+    let office = office_with_token();
+    office.once().await;
+    let running = office.run().await;
+    office.miss("c1");
+    office.pass(&running, 2 * MINUTE, STEP).await;
+    let events = ask(&office, Method::GET, "/api/v1/events", Some(TOKEN)).await.json();
+    let path = format!("/api/v1/events/{}/callback", events["events"][0]["id"].as_str().unwrap());
+    let press = async |body: &str, key: &str| {
+        let mut browser = Browser::new(&office);
+        let request = browser.request(Method::POST, &path).bearer_auth(TOKEN).header("Idempotency-Key", key.to_owned());
+        browser.send(request.header("Content-Type", "application/json").body(body.to_owned())).await
+    };
+    assert_eq!(press("{}", "a").await.status, 400, "nobody has said which extension");
+    let first = press(r#"{"extension": 1014}"#, "b").await;
+    assert_eq!((first.status, &first.json()["status"]), (200, &"ringing".into()));
+    assert_eq!(press(r#"{"extension": 1014}"#, "b").await.json(), first.json());
+    assert_eq!(press(r#"{"extension": 1014}"#, "c").await.status, 200);
+    assert_eq!(office.asked(Endpoint::Originate).len(), 2);
+    office.pbx.set_returned("c1", "r1");
+    assert_eq!(press(r#"{"extension": "1014"}"#, "d").await.status, 409);
+    assert_eq!(ask(&office, Method::POST, &path, None).await.status, 401);
     running.stop().await;
 }
 

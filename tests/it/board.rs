@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use ringback::sim::pbx::{SimCall, SimVoicemail};
+use ringback::sim::pbx::{Endpoint, SimCall, SimVoicemail};
 use ringback::sim::receiver::Mode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -60,7 +60,7 @@ async fn what_is_open_is_shown_in_full_with_who_was_told_and_can_be_closed_with_
     assert!(policy.starts_with("default-src 'none';") && policy.contains("frame-ancestors 'none'"), "{policy}");
 
     let card = between(page, "Şükrü", "</li>\n<li class=\"card");
-    let action = between(card, "action=\"/events/", "\"");
+    let action = format!("{}/close", between(card, "id=\"done-", "\""));
     let note = "Aradım & konuştum";
     let after = browser.submit(&format!("/events/{action}"), &[("csrf", &board.hidden("csrf")), ("note", note)]).await;
     for part in ["Kapatıldı.", "0 cevapsız çağrı, 1 sesli mesaj", "elle kapatıldı: <bdi>Aradım &amp; konuştum</bdi>"]
@@ -86,7 +86,7 @@ async fn a_filter_in_the_url_narrows_the_board_and_outlives_what_is_done_there()
     assert!(board.body.contains("Burak") && !board.body.contains("Ayşe"), "{}", board.body);
     assert!(board.body.contains("<option value=\"Satış &amp; co\" selected>") && board.body.contains("value=\"201\""));
     assert!(board.body.contains("1 missed call, 0 voicemails"));
-    let close = format!("/events/{}", between(&board.body, "action=\"/events/", "\""));
+    let close = format!("/events/{}/close", between(&board.body, "id=\"done-", "\""));
     let fields = [("csrf", board.hidden("csrf")), ("queue", board.hidden("queue"))];
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let after = browser.submit(&close, &fields).await;
@@ -95,6 +95,37 @@ async fn a_filter_in_the_url_narrows_the_board_and_outlives_what_is_done_there()
     assert!(browser.get("/?queue=999").await.body.contains("Nothing open matches this filter."));
     assert!(browser.get("/?extension=1008").await.body.contains("Nothing open matches this filter."));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_press_on_the_board_calls_back_and_the_row_says_what_became_of_it() {
+    for extension in [None, Some("1001")] {
+        let mut office = office_with_token();
+        let callback = extension.map(|own| format!("\ncallback: {{extension: '{own}'}}")).unwrap_or_default();
+        office.extra = format!("locale: en{callback}");
+        office.once().await;
+        let running = office.run().await;
+        office.miss("c1");
+        miss(&office, "c2", "anonymous", None, "201");
+        office.pass(&running, 2 * MINUTE, STEP).await;
+        let mut browser = Browser::new(&office);
+        let board = browser.log_in().await;
+        assert_eq!(board.body.matches("/callback\"").count(), 1, "nobody can call whoever hid the number");
+        assert_eq!(board.body.contains("name=\"ring\""), extension.is_none(), "it asks for what nobody has said");
+        let id = between(&board.body, "id=\"call-", "\"");
+        let (path, csrf) = (format!("/events/{id}/callback"), board.hidden("csrf"));
+        let after = browser.submit(&path, &[("csrf", &csrf), ("ring", "1999")]).await;
+        assert!(after.body.contains("The PBX refused the call: extension 1999 not found"), "{}", after.body);
+        let fields = [("csrf", csrf.as_str()), ("ring", extension.unwrap_or("1014"))];
+        let after = browser.submit(&path, if extension.is_some() { &fields[..1] } else { &fields }).await;
+        assert!(after.body.contains("The extension is ringing"), "{}", after.body);
+        let rung = format!("extension {} was rung", fields[1].1);
+        assert!(after.body.contains(&rung), "{}", after.body);
+        let forged = browser.post(&path, &[("csrf", "x")]).await;
+        assert_eq!(forged.status, 403);
+        assert_eq!(office.asked(Endpoint::Originate).len(), 2);
+        running.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -251,7 +282,7 @@ async fn whom_the_proxy_has_let_in_sees_the_board_and_their_forms_are_their_own(
     let board = browser.get("/").await;
     assert_eq!(board.status, 200);
     assert!(board.body.contains("0312 123 45 67") && !board.body.contains("/logout"));
-    let close = format!("/events/{}", between(&board.body, "action=\"/events/", "\""));
+    let close = format!("/events/{}/close", between(&board.body, "id=\"done-", "\""));
     assert_eq!(browser.post(&close, &[]).await.status, 403);
     let after = browser.submit(&close, &[("csrf", &board.hidden("csrf"))]).await;
     assert!(after.body.contains("Kapatıldı."));

@@ -514,7 +514,7 @@ async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
 }
 
 /// The files that look behind a secret's mask, and what for. Numbers and names have a list of their own.
-const REVEALERS: [(&str, &str); 18] = [
+const REVEALERS: [(&str, &str); 22] = [
     ("private.rs", "defines it"),
     ("pbx/audio.rs", "fetches what the link leads to"),
     ("pbx/client.rs", "sends the key"),
@@ -532,6 +532,10 @@ const REVEALERS: [(&str, &str); 18] = [
     ("render/mod.rs", "makes the thread of a caller's number"),
     ("render/summary.rs", "names the queues and extensions of a day"),
     ("number.rs", "compares numbers"),
+    ("pbx/originate.rs", "sends the key, and the number that is to be called"),
+    ("server/links/mod.rs", "gives the URL to the program that has pressed"),
+    ("server/board/view.rs", "shows number and name to whoever has the token"),
+    ("server/links/page.rs", "plays the URL, on the page of whoever has pressed"),
     ("ops/view.rs", "shows an operator who says `--reveal` the number and the name"),
 ];
 

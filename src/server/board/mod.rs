@@ -17,6 +17,7 @@ use super::frame::{self, Frame};
 use super::page::page;
 use super::pages::{Form, Pages, Refused};
 use super::{Site, assets, live, login};
+use crate::callback::{CallbackError, Order};
 use crate::ops::OpsError;
 
 mod filter;
@@ -34,6 +35,7 @@ pub(super) fn router(pages: Arc<Pages>) -> Router {
         .route("/login", get(login::form).post(login::enter))
         .route("/logout", post(login::leave))
         .route("/events/{id}/close", post(close))
+        .route("/events/{id}/callback", post(call_back))
         .route("/deliveries/retry", post(retry_all))
         .route("/deliveries/{id}/retry", post(retry))
         .route("/assets/{name}", get(assets::serve))
@@ -57,7 +59,7 @@ async fn show(State(pages): Shared, headers: HeaderMap, RawQuery(query): RawQuer
         Ok(board) => board,
         Err(error) => return Ok(unreadable(&site, &error.into())),
     };
-    let view = View::new(&board, &notices, &filter, Said::read(&query), &site, now.at);
+    let view = View::new(&board, &notices, &filter, Said::read(&query), &site, &context.callbacks, now.at);
     let title = format!("{} – ringback", view.counts());
     let frame = Frame::new(&site, title, &filter, Some(&visitor)).live();
     let answer = page(StatusCode::OK, "board", &Whole { frame, view, print, leave: !visitor.by_proxy });
@@ -107,6 +109,24 @@ async fn close(State(pages): Shared, Path(id): Path<String>, headers: HeaderMap,
         Err(error @ OpsError::Store(_)) => unreadable(&form.site, &error),
         Err(_) => form.back(Said::SettledBefore),
     })
+}
+
+async fn call_back(State(pages): Shared, Path(id): Path<String>, headers: HeaderMap, body: Bytes) -> Answer {
+    let form = pages.sent(&headers, &body)?;
+    let event = match pages.context.desk.event(&id).await {
+        Ok(event) => event,
+        Err(error @ OpsError::Store(_)) => return Ok(unreadable(&form.site, &error)),
+        Err(_) => return Ok(form.back(Said::SettledBefore)),
+    };
+    let order = Order { extension: form.field("ring").map(|ring| ring.trim().to_owned()), key: None };
+    let Some(line) = form.site.line(&event.account, form.site.callback_extension(None)) else {
+        return Ok(form.back(Said::NotRung));
+    };
+    Ok(form.back(match pages.context.callbacks.press(event.id, order, line).await {
+        Ok(_) => Said::Rung,
+        Err(CallbackError::Settled(_) | CallbackError::Unknown) => Said::SettledBefore,
+        Err(_) => Said::NotRung,
+    }))
 }
 
 async fn retry(State(pages): Shared, Path(id): Path<String>, headers: HeaderMap, body: Bytes) -> Answer {

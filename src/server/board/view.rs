@@ -8,14 +8,17 @@ use serde::Serialize;
 
 use super::filter::Filter;
 use super::words::{self, Said, Standing, Words};
+use crate::callback::{Callbacks, Progress};
 use crate::condition::Notice;
 use crate::event::{DeliveryId, Event, EventId, Kind};
 use crate::message::Locale;
 use crate::ops::{Board, Matter};
 use crate::outbox::{Delivery, State};
+use crate::pbx::destination;
 use crate::private::{PersonName, PhoneNumber};
 use crate::render::{self, helpers};
 use crate::server::Site;
+use crate::server::links::refusal;
 
 /// Lists go on to this many; who has more than that to do is helped by a filter, and by `deliveries list`.
 const MOST_OPEN: usize = 200;
@@ -107,8 +110,23 @@ struct Row {
     /// Why there is nothing in `told`.
     untold: &'static str,
     next: Vec<Next>,
-    /// Whether there is a button that calls back.
-    callback: bool,
+    /// What became of pressing its button.
+    rung: Vec<Rung>,
+    /// The button that calls back, when the caller can be called.
+    callback: Option<Callback>,
+}
+
+#[derive(Debug, Serialize)]
+struct Rung {
+    at: Time,
+    state: &'static str,
+    words: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Callback {
+    /// Whether it must ask for the extension that is to ring.
+    ask: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -155,6 +173,9 @@ struct Teller<'a> {
     now: Timestamp,
     words: &'static Words,
     several_accounts: bool,
+    callbacks: &'a Callbacks,
+    /// Somebody has said which extension rings when nobody says so.
+    extension: bool,
 }
 
 impl View {
@@ -164,10 +185,19 @@ impl View {
         filter: &Filter,
         said: Option<Said>,
         site: &Site,
+        callbacks: &Callbacks,
         now: Timestamp,
     ) -> Self {
         let (locale, zone) = (site.locale, &site.timezone);
-        let teller = Teller { locale, zone, now, words: Words::of(locale), several_accounts: site.accounts.len() > 1 };
+        let teller = Teller {
+            locale,
+            zone,
+            now,
+            words: Words::of(locale),
+            several_accounts: site.accounts.len() > 1,
+            callbacks,
+            extension: site.callback_extension(None).is_some(),
+        };
         let taken = |matter: &&Matter| filter.takes(&matter.event);
         let open: Vec<&Matter> = board.open.iter().filter(taken).collect();
         let settled: Vec<&Matter> = board.settled.iter().filter(taken).collect();
@@ -253,8 +283,22 @@ impl Teller<'_> {
                 .iter()
                 .map(|step| Next { at: self.time(step.at), channel: step.channel.clone() })
                 .collect(),
-            callback: false,
+            rung: self.callbacks.progress(event.id).into_iter().map(|press| self.rung(press)).collect(),
+            callback: self.callable(event).then_some(Callback { ask: !self.extension }),
         }
+    }
+
+    fn callable(&self, event: &Event) -> bool {
+        event.caller.number.as_ref().and_then(destination).is_some()
+    }
+
+    fn rung(&self, press: Progress) -> Rung {
+        let (state, words) = match &press.result {
+            None => ("pending", words::ringing(&press.extension, self.locale)),
+            Some(Ok(())) => ("delivered", words::rung(&press.extension, self.locale)),
+            Some(Err(error)) => ("dead", refusal(error, self.locale)),
+        };
+        Rung { at: self.time(press.at), state, words }
     }
 
     fn told(&self, row: &Delivery) -> Told {

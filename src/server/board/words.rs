@@ -27,6 +27,8 @@ pub(in crate::server) struct Words {
     told: &'static str,
     next: &'static str,
     callback: &'static str,
+    rung: &'static str,
+    ring: &'static str,
     close: &'static str,
     note: &'static str,
     dead: &'static str,
@@ -87,6 +89,8 @@ const TR: Words = Words {
     told: "Haber verilen",
     next: "Sonraki adım",
     callback: "Geri ara",
+    rung: "Geri arama",
+    ring: "Dahiliniz",
     close: "Kapat",
     note: "Not (isteğe bağlı)",
     dead: "Teslim edilemeyenler",
@@ -138,6 +142,8 @@ const EN: Words = Words {
     told: "Told",
     next: "Next step",
     callback: "Call back",
+    rung: "Called back",
+    ring: "Your extension",
     close: "Close",
     note: "Note (optional)",
     dead: "Not delivered",
@@ -169,6 +175,22 @@ const EN: Words = Words {
     unreadable_text: "The records cannot be read at the moment. The log of ringback says why; try again in a while.",
 };
 
+/// That an extension was asked to ring, and the PBX has not answered yet.
+pub(super) fn ringing(extension: &str, locale: Locale) -> String {
+    match locale {
+        Locale::Tr => format!("{extension} dahilisi aranıyor"),
+        Locale::En => format!("calling extension {extension}"),
+    }
+}
+
+/// That it rang.
+pub(super) fn rung(extension: &str, locale: Locale) -> String {
+    match locale {
+        Locale::Tr => format!("{extension} dahilisi çaldırıldı"),
+        Locale::En => format!("extension {extension} was rung"),
+    }
+}
+
 /// What has just been done, or why not: shown once, after the form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Said {
@@ -182,10 +204,15 @@ pub(in crate::server) enum Said {
     Retried,
     /// There was nothing to try again.
     NotRetried,
+    /// An extension rings.
+    Rung,
+    /// None does, and the row says why.
+    NotRung,
 }
 
 impl Said {
-    const ALL: [Self; 5] = [Self::Closed, Self::SettledBefore, Self::LongNote, Self::Retried, Self::NotRetried];
+    const ALL: [Self; 7] =
+        [Self::Closed, Self::SettledBefore, Self::LongNote, Self::Retried, Self::NotRetried, Self::Rung, Self::NotRung];
 
     /// The name in the URL.
     pub(in crate::server) fn as_str(self) -> &'static str {
@@ -195,6 +222,8 @@ impl Said {
             Self::LongNote => "long-note",
             Self::Retried => "retried",
             Self::NotRetried => "not-retried",
+            Self::Rung => "rung",
+            Self::NotRung => "not-rung",
         }
     }
 
@@ -204,7 +233,7 @@ impl Said {
     }
 
     pub(super) fn is_good(self) -> bool {
-        matches!(self, Self::Closed | Self::Retried)
+        matches!(self, Self::Closed | Self::Retried | Self::Rung)
     }
 
     pub(super) fn in_words(self, locale: Locale) -> &'static str {
@@ -217,6 +246,10 @@ impl Said {
             (Self::LongNote, Locale::En) => "The note is too long; shorten it and try again.",
             (Self::Retried, Locale::Tr) => "Yeniden deneniyor.",
             (Self::Retried, Locale::En) => "It is tried again.",
+            (Self::Rung, Locale::Tr) => "Dahili çalıyor; açtığınızda arayan aranacak.",
+            (Self::Rung, Locale::En) => "The extension is ringing; the caller is called when you answer.",
+            (Self::NotRung, Locale::Tr) => "Geri aranamadı; nedeni kaydın yanında yazıyor.",
+            (Self::NotRung, Locale::En) => "Nobody is called back; the row says why.",
             (Self::NotRetried, Locale::Tr) => "Yeniden denenecek bir şey kalmamış.",
             (Self::NotRetried, Locale::En) => "There was nothing left to try again.",
         }

@@ -27,6 +27,8 @@ mod audio;
 mod page;
 mod words;
 
+pub(super) use self::words::refusal;
+
 /// A press waits so long for a URL: somebody looks at the page meanwhile.
 const URL_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -224,7 +226,7 @@ fn told(opened: &Opened, headers: &HeaderMap, outcome: &Result<crate::callback::
     let locale = opened.locale();
     let said = match outcome {
         Ok(done) => Said::Good(words::ringing(&done.extension, locale)),
-        Err(error) => Said::Bad(words::refusal(error, locale)),
+        Err(error) => Said::Bad(refusal(error, locale)),
     };
     let mut page = opened.page(None, Some(said));
     if let Err(error) = outcome {

@@ -120,7 +120,7 @@ pub(super) fn ringing(extension: &str, locale: Locale) -> String {
 }
 
 /// Why nobody is called, for whoever pressed.
-pub(super) fn refusal(error: &CallbackError, locale: Locale) -> String {
+pub(in crate::server) fn refusal(error: &CallbackError, locale: Locale) -> String {
     if locale == Locale::En {
         return match error {
             CallbackError::NoExtension => "Which extension is to ring? Please enter it.".to_owned(),

@@ -504,6 +504,6 @@ async fn what_was_asked_is_remembered_and_can_be_waited_for() {
     bench.mint("/recording_url", "x").await;
     let seen = bench.sim.wait_for_requests(Endpoint::RecordingUrl, 1).await;
     assert_eq!((&*seen[0].target, &*seen[0].params["uuid"], seen[0].answered), ("/recording_url", "x", 400));
-    bench.fetch(&format!("{}/originate", bench.sim.base_url())).await;
+    bench.fetch(&format!("{}/nothing", bench.sim.base_url())).await;
     assert_eq!(bench.sim.requests().last().map(|request| request.endpoint), Some(Endpoint::Other));
 }
