@@ -25,6 +25,7 @@ pub mod heartbeat;
 pub mod http;
 pub mod message;
 pub mod metrics;
+pub mod names;
 pub mod number;
 pub mod ops;
 pub mod outbox;

@@ -24,6 +24,7 @@ mod lanes;
 mod layering;
 mod life;
 mod mails;
+mod names;
 mod outbox_commands;
 mod power_cut;
 mod recordings;

@@ -323,9 +323,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
                http: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
-    let text = MINIMAL
-        .replace("    api_key", "    names: true\n    api_key")
-        .replace("notify: mail", "notify: mail\n    when: {event: call.returned}");
+    let text = MINIMAL.replace("notify: mail", "notify: mail\n    when: {event: call.returned}");
     let on = "callback: {}\npush: {secret: hunter2}\n\
               store: {url: \"postgres://u:hunter2@h/d\"}\n\
               http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
