@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::StartError;
+use super::{Core, StartError};
 use crate::body::{Body, BodyFormat};
 use crate::channel::{Channel, email, slack, webhook};
 use crate::config::{self, ChannelKind, Config};
@@ -13,6 +13,7 @@ use crate::dispatch;
 use crate::event::Kind;
 use crate::heartbeat;
 use crate::http;
+use crate::link::{Keys, Linker};
 use crate::pbx::Pbx;
 use crate::private::Secret;
 use crate::recording::Recordings;
@@ -89,8 +90,14 @@ impl Plan {
         }
     }
 
+    /// Makes the links in messages, when browsers can reach the server.
+    pub(super) fn linker(&self, keys: &Keys) -> Option<Linker> {
+        let base = self.public_url.as_ref()?;
+        Some(Linker::new(base.as_str(), keys.clone(), self.config.http.link_ttl))
+    }
+
     /// What the server answers by.
-    pub(super) fn site(&self, recordings: &Arc<Recordings>) -> Site {
+    pub(super) fn site(&self, recordings: &Arc<Recordings>, core: &Core) -> Site {
         let Self { config, pbxs, .. } = self;
         let enabled = config.channels.iter().filter(|channel| channel.common.enabled);
         let facts = |channel: &config::Channel| ChannelFacts {
@@ -100,6 +107,7 @@ impl Plan {
         Site {
             token: config.http.token.clone(),
             public_url: self.public_url.clone(),
+            links: self.linker(&core.link_keys),
             locale: config.locale,
             timezone: self.timezone.clone(),
             channels: enabled.map(|channel| (channel.common.name.clone(), facts(channel))).collect(),

@@ -1,7 +1,7 @@
 //! The PBX's own names for people and places: its phone book, its extensions, its queues. Read leniently, page by page.
 //!
-//! Sources: the vendor's page on queues, and its OpenAPI file for the others. `/extensions/{number}` is never asked: its
-//! answer holds the SIP password.
+//! Sources: the vendor's page on queues, and its machine-readable description for the others. `/extensions/{number}` is never
+//! asked: its answer holds the SIP password.
 
 use super::error::PbxError;
 use super::json::{Json, Object};

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::tz::TimeZone;
 use url::Url;
 
+use crate::link::Linker;
 use crate::message::Locale;
 use crate::pbx::Pbx;
 use crate::private::Secret;
@@ -17,6 +18,8 @@ pub struct Site {
     pub token: Option<Secret>,
     /// How browsers reach the server: `http.public_url`.
     pub public_url: Option<Url>,
+    /// Makes and opens the links in messages; with `public_url` only.
+    pub links: Option<Linker>,
     /// Of pages that belong to no channel.
     pub locale: Locale,
     /// For times on pages.

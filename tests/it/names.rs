@@ -18,8 +18,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// An office that knows some people.
 fn office() -> Office {
     let mut office = Office::new();
-    office.account = ", names: true".to_owned();
-    office.missed_calls = "grace: 0s".to_owned();
+    ", names: true".clone_into(&mut office.account);
+    "grace: 0s".clone_into(&mut office.missed_calls);
     office.pbx.change(|data| {
         data.add_contact(
             json!({"name": "Ayşe", "surname": "Demir", "phone": "0553 111 22 33", "phone1": "03121234567"}),
