@@ -96,7 +96,7 @@ fn serve(listener: TcpListener, core: &Core, tasks: &mut Tasks, stop: &Cancellat
     };
     let (stop, ended) = (stop.child_token(), CancellationToken::new());
     let end = ended.clone().drop_guard();
-    let work = server::serve(listener, context, stop.clone());
+    let work = server::serve(listener, context, server::Limits::default(), stop.clone());
     tasks.add("the HTTP server", async {
         work.await;
         drop(end);

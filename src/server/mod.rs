@@ -18,8 +18,10 @@ use crate::store::Store;
 
 pub mod api;
 pub mod control;
+pub mod serve;
 pub mod site;
 
+pub use serve::Limits;
 pub use site::{ChannelFacts, Site, Sites};
 
 /// A client that is slow to read, or a command that is being answered, must not hold up the stop.
@@ -41,16 +43,22 @@ pub struct Context {
 }
 
 /// Serves until `stop`.
-pub async fn serve(listener: TcpListener, context: Context, stop: CancellationToken) {
-    let app = axum::Router::new()
+pub async fn serve(listener: TcpListener, context: Context, limits: Limits, stop: CancellationToken) {
+    let sites = context.sites.clone();
+    serve::serve(listener, router(context), sites, limits, stop).await;
+}
+
+/// What is served over TCP.
+fn router(context: Context) -> axum::Router {
+    axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(context);
-    serve_until(listener, app, stop).await;
+        .with_state(context)
 }
 
-/// Serves `router` until `stop`, and then waits for slow clients as long as [`STOP_PATIENCE`] says.
+/// Serves `router` to whoever runs ringback on this machine until `stop`, and then waits for slow clients as long as
+/// [`STOP_PATIENCE`] says.
 async fn serve_until<L>(listener: L, router: axum::Router, stop: CancellationToken)
 where
     L: Listener,

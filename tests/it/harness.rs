@@ -1,7 +1,9 @@
 //! An office in a box: a PBX, a mail server, Slack and a webhook receiver on loopback, a manual clock, and ringback
 //! between them.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -44,8 +46,10 @@ pub(crate) struct Office {
     pub(crate) account: String,
     /// Inside `store`: begins with a comma.
     pub(crate) store: String,
-    /// Where health and metrics are served, or `off`.
+    /// Where the HTTP server listens, or `off`.
     pub(crate) listen: String,
+    /// Inside `http`: begins with a comma.
+    pub(crate) http: String,
 }
 
 /// A ringback that runs in this process.
@@ -54,6 +58,14 @@ pub(crate) struct Running {
     task: JoinHandle<()>,
     store: Arc<dyn Store>,
     reloads: Reloads,
+}
+
+/// A free port that nobody gets by chance: below those that the system hands out.
+pub(crate) fn free_port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).unwrap();
+    let next = || 15_000 + (first + TAKEN.fetch_add(1, Ordering::Relaxed)) % 15_000;
+    std::iter::repeat_with(next).find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok()).unwrap()
 }
 
 /// How long a test waits for what must come, in real time: a failure ends.
@@ -124,6 +136,7 @@ impl Office {
             store: String::new(),
             account: String::new(),
             listen: "off".to_owned(),
+            http: String::new(),
             clock,
         }
     }
@@ -146,7 +159,7 @@ channels:
   - {{name: slack, type: slack, webhook_url: '{slack}', rate: 1e10}}
   - {{name: crm, type: webhook, url: '{webhook}', secret: {secret}{crm}}}
 store: {{path: '{store}'{keep}}}
-http: {{listen: '{listen}'}}
+http: {{listen: '{listen}'{http}}}
 routes: {routes}
 {extra}
 ",
@@ -158,6 +171,7 @@ routes: {routes}
             account = self.account,
             keep = self.store,
             listen = self.listen,
+            http = self.http,
             host = mail.ip(),
             port = mail.port(),
             slack = self.slack.url(),

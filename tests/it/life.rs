@@ -3,7 +3,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ringback::app::{App, ReloadError, RunError};
@@ -17,7 +16,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::binary::{Program, configure, start};
-use crate::harness::{Office, PATIENCE, Running, in_time};
+use crate::harness::{Office, PATIENCE, Running, free_port, in_time};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -38,14 +37,6 @@ async fn miss(office: &Office, running: &Running, uuid: &str) {
 
 async fn pending(store: &dyn Store, channel: &str) -> usize {
     store.list(&|delivery| delivery.channel == channel && delivery.state == State::Pending).await.unwrap().len()
-}
-
-/// A free port that nobody gets by chance: below those that the system hands out.
-fn free_port() -> u16 {
-    static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 10_000).unwrap();
-    let next = || 15_000 + (first + TAKEN.fetch_add(1, Ordering::Relaxed)) % 15_000;
-    std::iter::repeat_with(next).find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok()).unwrap()
 }
 
 /// Blocks, for at most the patience of a test.

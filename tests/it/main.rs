@@ -19,6 +19,7 @@ mod groups;
 mod harness;
 mod health;
 mod holds;
+mod hostile;
 mod interop;
 mod lanes;
 mod layering;
