@@ -325,8 +325,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
 
     let text = MINIMAL.replace("notify: mail", "notify: mail\n    when: {event: call.returned}");
     let on = "callback: {}\npush: {secret: hunter2}\n\
-              store: {url: \"postgres://u:hunter2@h/d\"}\n\
-              http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
+              store: {url: \"postgres://u:hunter2@h/d\"}\n";
     insta::assert_snapshot!("keys_of_other_versions", told(&format!("{text}{on}")));
 }
 
