@@ -231,8 +231,7 @@ impl Reader {
     fn warn(&self, list: NameList, error: &PbxError) {
         tracing::warn!(
             account = self.account, list = list.as_str(), %error,
-            "names cannot be read: calls are told with the names that are known; hint: `names: false` in this account \
-             if its PBX has no such list"
+            "names cannot be read, and are asked for again; until then calls are told with those that are known"
         );
     }
 }
