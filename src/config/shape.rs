@@ -13,6 +13,7 @@ use crate::message::Locale;
 use crate::private::Secret;
 use crate::units::{DurationText, OneOrManySchema, duration};
 
+mod callback;
 mod delivery;
 mod health;
 mod http;
@@ -20,6 +21,7 @@ mod routes;
 mod schedules;
 mod summaries;
 
+pub use callback::*;
 pub use delivery::*;
 pub use health::*;
 pub use http::*;
@@ -71,6 +73,9 @@ pub struct Config {
     /// The HTTP server.
     #[serde(default)]
     pub http: Http,
+    /// Calling back through the PBX.
+    #[serde(default)]
+    pub callback: Callback,
     /// Sample events and the channels that they must reach; run by `ringback check`.
     #[serde(default)]
     #[schemars(with = "OneOrManySchema<RouteTest>")]

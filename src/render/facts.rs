@@ -355,12 +355,12 @@ impl<'a> Context<'a> {
 }
 
 /// The extension with its name, or what is known of it.
-pub(super) fn extension(called: &CalledData<'_>) -> Option<String> {
+pub fn extension(called: &CalledData<'_>) -> Option<String> {
     with_name(called.extension.as_deref(), called.name.as_deref())
 }
 
 /// The queue with its name, or what is known of it.
-pub(super) fn queue(called: &CalledData<'_>) -> Option<String> {
+pub fn queue(called: &CalledData<'_>) -> Option<String> {
     with_name(called.queue.as_deref(), called.queue_name.as_deref())
 }
 

@@ -33,6 +33,7 @@ use self::bodies::Story;
 pub use self::digest::{Digest, InDigest, most_in_digest};
 use self::facts::{Context, Data};
 pub use self::facts::{Facts, Recording, Repeated};
+pub use self::facts::{extension, queue};
 pub use self::look::Look;
 use self::templates::Templates;
 use crate::body::Body;
@@ -265,6 +266,12 @@ impl Renderer {
 
 fn wrap(context: &impl Serialize) -> Result<handlebars::Context, String> {
     handlebars::Context::wraps(context).map_err(|error| format!("cannot give the facts to a template: {error}"))
+}
+
+/// The facts as a page shows them, with numbers in full or starred.
+pub fn for_page<'a>(facts: &'a Facts<'_>, mask_numbers: bool) -> Data<'a> {
+    let data = Data::new(facts, 0);
+    if mask_numbers { mask::data(data) } else { data }
 }
 
 /// The facts as a channel may know them.

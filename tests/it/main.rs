@@ -24,6 +24,7 @@ mod interop;
 mod lanes;
 mod layering;
 mod life;
+mod links;
 mod mails;
 mod names;
 mod outbox_commands;

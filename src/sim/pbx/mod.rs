@@ -48,6 +48,8 @@ pub enum Endpoint {
     Queues,
     /// `GET /recording/ID`: the audio.
     Recording,
+    /// `GET /originate`: rings an extension and then a number.
+    Originate,
     /// Anything else, which is answered with 404.
     Other,
 }
@@ -62,6 +64,7 @@ impl Endpoint {
             ("GET", "/contacts") => (Self::Contacts, ""),
             ("GET", "/extensions") => (Self::Extensions, ""),
             ("GET", "/queues") => (Self::Queues, ""),
+            ("GET" | "POST", "/originate") => (Self::Originate, ""),
             ("POST", "/recording_url") => (Self::RecordingUrl, ""),
             ("POST", "/voicemail_recording_url") => (Self::VoicemailRecordingUrl, ""),
             ("GET", _) if path.starts_with("/cdrs/") => (Self::CdrDetail, &path["/cdrs/".len()..]),
