@@ -37,7 +37,7 @@ fn env(name: &str) -> Option<String> {
         "SLACK_BOT_TOKEN" => "xoxb-topsecret",
         "SMTP_PASSWORD" => "hunter2hunter2",
         "CRM_SECRET" => WHSEC,
-        "RINGBACK_TOKEN" => "token-from-the-environment",
+        "RINGBACK_TOKEN" => "token-from-env",
         "PORT" => "2525",
         "YES" => "true",
         "NO" => "false",
