@@ -166,6 +166,9 @@ pub struct Called {
     pub extension: Option<String>,
     /// Number or name of the queue or ring group, as the PBX gives it.
     pub queue: Option<String>,
+    /// The name of the queue, when `queue` is its number and the PBX was asked for names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_name: Option<PersonName>,
 }
 
 /// Which way a call went.

@@ -27,6 +27,7 @@ pub mod http;
 pub mod link;
 pub mod message;
 pub mod metrics;
+pub mod names;
 pub mod number;
 pub mod ops;
 pub mod outbox;

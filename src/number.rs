@@ -298,6 +298,17 @@ pub(crate) fn line(number: &PhoneNumber) -> Cow<'_, str> {
     }
 }
 
+/// Whether a caller's name is only the number once more, in whatever form: many PBXs fill it in so.
+pub(crate) fn repeats_number(name: &str, number: &str) -> bool {
+    fn end(text: &str) -> Option<Vec<u8>> {
+        let number = text.bytes().all(|b| b.is_ascii_digit() || b" +()-.".contains(&b));
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).collect();
+        // Ten digits are a national number; what comes before is a trunk or country code.
+        (number && !digits.is_empty()).then(|| digits[digits.len().saturating_sub(10)..].to_vec())
+    }
+    end(name).is_some_and(|name| end(number) == Some(name))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -490,6 +501,16 @@ mod tests {
         fn a_folded_text_is_folded(text in "\\PC*") {
             let folded = fold_turkish(&text);
             prop_assert!(!folded.contains(['İ', 'I', 'ı']));
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_the_number_is_no_name() {
+        for name in ["03121234567", "+90 312 123 45 67", "903121234567", "0312-123-45-67"] {
+            assert!(repeats_number(name, "03121234567"), "{name}");
+        }
+        for name in ["", "Mehmet", "0312 123 45 68", "Ev 03121234567", "-"] {
+            assert!(!repeats_number(name, "03121234567"), "{name}");
         }
     }
 }

@@ -70,7 +70,7 @@ pub struct Place {
     pub account: String,
     /// The number or name at the PBX.
     pub number: String,
-    /// The name of the extension.
+    /// The name of the queue or the extension.
     pub name: Option<PersonName>,
     /// Calls of the period that nobody answered.
     pub missed: usize,
@@ -162,7 +162,7 @@ impl Tally {
                         waits.push(return_time(event));
                     }
                     let (called, open) = (&event.called, period.leaves_open(event));
-                    count(&mut queues, event, called.queue.as_deref(), None, settled, open);
+                    count(&mut queues, event, called.queue.as_deref(), called.queue_name.as_ref(), settled, open);
                     count(&mut extensions, event, called.extension.as_deref(), called.name.as_ref(), settled, open);
                 }
                 (Kind::Call, false) => tally.earlier_returned += usize::from(settled),

@@ -15,6 +15,7 @@ use super::{Core, keys};
 use crate::config::{Account, Config};
 use crate::dispatch::{self, Lane, Pace};
 use crate::heartbeat::Heartbeat;
+use crate::names::{self, Names};
 use crate::recording::Recordings;
 use crate::server::Site;
 use crate::store::{Source, StoreError};
@@ -26,6 +27,8 @@ use crate::watchdog::Watchdog;
 pub(super) struct Parts {
     pub(super) watchers: Vec<(Source, Watcher)>,
     pub(super) lanes: Vec<(String, Lane)>,
+    /// Of the accounts with `names`.
+    pub(super) names: Vec<names::Reader>,
     watchdog: Watchdog,
     heartbeat: Option<Heartbeat>,
     pub(super) summaries: Summaries,
@@ -43,6 +46,8 @@ pub(super) struct Generation {
     recordings: Arc<Recordings>,
     retire: CancellationToken,
     asked: HashMap<Source, oneshot::Receiver<Asked>>,
+    /// By account.
+    names: HashMap<String, Names>,
     paces: HashMap<String, oneshot::Receiver<Pace>>,
     /// Says that the summaries are through.
     summed: Option<oneshot::Receiver<()>>,
@@ -53,6 +58,7 @@ pub(super) struct Legacy {
     config: Config,
     recordings: Arc<Recordings>,
     asked: HashMap<Source, Asked>,
+    names: HashMap<String, Names>,
     paces: HashMap<String, oneshot::Receiver<Pace>>,
     summed: Option<oneshot::Receiver<()>>,
 }
@@ -71,13 +77,21 @@ impl Parts {
         let (store, metrics) = (Arc::clone(&core.store), Arc::clone(&core.metrics));
         let mut recordings = Recordings::new(minters.collect(), store, core.clock.clone(), metrics);
         let first_run = if core.replaced { config.watch.max_age } else { config.watch.first_run };
-        let mut watchers = Vec::new();
+        let (mut watchers, mut readers) = (Vec::new(), Vec::new());
         for (account, pbx) in config.accounts.iter().zip(pbxs) {
             let before =
                 legacy.as_mut().filter(|legacy| legacy.config.accounts.iter().any(|old| same_pbx(old, account)));
             if let Some(before) = &before {
                 recordings.share(&account.name, account.limits.recordings, &before.recordings);
             }
+            let known = before.as_ref().and_then(|before| before.names.get(&account.name).cloned());
+            let names = account.names.then(|| known.unwrap_or_default());
+            readers.extend(names.clone().map(|names| names::Reader {
+                account: account.name.clone(),
+                pbx: Arc::clone(pbx),
+                names,
+                clock: core.clock.clone(),
+            }));
             let mut asked = before.map(|before| &mut before.asked);
             for (kind, settings) in sources(config, account, first_run) {
                 let source = Source { account: account.name.clone(), kind };
@@ -93,6 +107,7 @@ impl Parts {
                     follow_ups: Arc::clone(&plan.follow_ups),
                     clock: core.clock.clone(),
                     metrics: Arc::clone(&core.metrics),
+                    names: names.clone(),
                     health: Arc::clone(&core.health),
                 };
                 let mut watcher = Watcher::new(source.clone(), settings, context).await?;
@@ -131,7 +146,8 @@ impl Parts {
         let (watchdog, heartbeat) = (vigil::watchdog(plan, core), vigil::heartbeat(plan, core));
         let summaries = vigil::summaries(plan, core);
         let site = plan.site(&recordings, core);
-        Ok(Self { watchers, lanes, watchdog, heartbeat, summaries, site, summaries_after, recordings, paces })
+        let names = readers;
+        Ok(Self { watchers, lanes, names, watchdog, heartbeat, summaries, site, summaries_after, recordings, paces })
     }
 }
 
@@ -144,7 +160,18 @@ impl Generation {
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> Self {
-        let Parts { watchers, lanes, watchdog, heartbeat, summaries, summaries_after, site, recordings, .. } = parts;
+        let Parts {
+            watchers,
+            lanes,
+            names: readers,
+            watchdog,
+            heartbeat,
+            summaries,
+            summaries_after,
+            site,
+            recordings,
+            ..
+        } = parts;
         let mut before = parts.paces;
         core.sites.set(site);
         let retire = stop.child_token();
@@ -161,6 +188,16 @@ impl Generation {
             match &core.readers {
                 Some(readers) => tasks.add_on(readers, name, watching),
                 None => tasks.add(name, watching),
+            }
+        }
+        let mut names = HashMap::new();
+        for reader in readers {
+            names.insert(reader.account.clone(), reader.names.clone());
+            let name = format!("the reader of the names of account `{}`", reader.account);
+            let reading = reader.run(retire.clone());
+            match &core.readers {
+                Some(readers) => tasks.add_on(readers, name, reading),
+                None => tasks.add(name, reading),
             }
         }
         for (channel, lane) in lanes {
@@ -188,7 +225,7 @@ impl Generation {
         tasks.add("the housekeeping of the store", async move {
             retired.run_until_cancelled(forget_old(core, keep)).await;
         });
-        Self { config, recordings, retire, asked, paces, summed: Some(summed) }
+        Self { config, recordings, retire, asked, names, paces, summed: Some(summed) }
     }
 
     /// Ends the watchers at once and lets the lanes claim nothing more. Returns when whatever the watchers were about to
@@ -213,6 +250,7 @@ impl Generation {
             config: self.config.clone(),
             recordings: Arc::clone(&self.recordings),
             asked,
+            names: std::mem::take(&mut self.names),
             paces: std::mem::take(&mut self.paces),
             summed: self.summed.take(),
         }

@@ -191,6 +191,11 @@ impl App {
         for (_, mut watcher) in self.parts.watchers {
             polls.spawn(async move { watcher.once().await });
         }
+        // Dropped, and so ended, with this.
+        let mut names = JoinSet::new();
+        for reader in self.parts.names {
+            names.spawn(reader.once());
+        }
         let (lanes, summaries) = (self.parts.lanes, self.parts.summaries);
         let work = async {
             let read = polls.join_all().await;

@@ -121,6 +121,9 @@ pub struct Account {
     /// Requests a minute, as the vendor documents them.
     #[serde(default)]
     pub limits: Limits,
+    /// Read the PBX's phone book, extensions and queues once an hour, and name callers that come without a name.
+    #[serde(default)]
+    pub names: bool,
 }
 
 fn vendor() -> String {

@@ -12,12 +12,8 @@ enum Off {
     Empty,
 }
 
-const KEYS: &[(&str, &str, Off)] = &[
-    ("", "push", Off::Null),
-    ("accounts[]", "names", Off::Empty),
-    ("store", "url", Off::Empty),
-    ("store", "url_file", Off::Empty),
-];
+const KEYS: &[(&str, &str, Off)] =
+    &[("", "push", Off::Null), ("store", "url", Off::Empty), ("store", "url_file", Off::Empty)];
 
 const VALUES: [(&str, &[&str]); 2] = [("routes[].when.event", &LATER_EVENTS), ("tests[].given.event", &LATER_EVENTS)];
 

@@ -185,6 +185,9 @@ pub struct CalledParty {
     pub extension: Option<String>,
     /// Number or name of the queue.
     pub queue: Option<String>,
+    /// The name of the queue.
+    #[serde(default)]
+    pub queue_name: Option<String>,
 }
 
 /// One delivery of an event, in short.
@@ -266,6 +269,7 @@ impl EventView {
                 party: party(event.called.number.as_ref(), event.called.name.as_ref(), reveal),
                 extension: event.called.extension.clone(),
                 queue: event.called.queue.clone(),
+                queue_name: event.called.queue_name.as_ref().map(|name| shown(name, reveal)),
             },
             started_at: event.started_at,
             ended_at: event.ended_at,
@@ -318,8 +322,12 @@ fn party(number: Option<&PhoneNumber>, name: Option<&PersonName>, reveal: bool) 
     Party {
         number: number.map(|number| form(&number.expose().raw)),
         display: number.map(|number| form(&number.expose().display)),
-        name: name.map(|name| if reveal { name.expose().to_owned() } else { name.to_string() }),
+        name: name.map(|name| shown(name, reveal)),
     }
+}
+
+fn shown(name: &PersonName, reveal: bool) -> String {
+    if reveal { name.expose().to_owned() } else { name.to_string() }
 }
 
 /// Shorter ones are in too many words and numbers that say nothing of a person.
@@ -329,7 +337,10 @@ const SHORTEST: usize = 3;
 fn people(event: &Event) -> Mask {
     let numbers = [&event.caller.number, &event.called.number].into_iter().flatten().map(PhoneNumber::expose);
     let numbers = numbers.flat_map(|digits| [Some(&digits.raw), digits.e164.as_ref(), Some(&digits.display)]);
-    let names = [&event.caller.name, &event.called.name].into_iter().flatten().map(PersonName::expose);
+    let names = [&event.caller.name, &event.called.name, &event.called.queue_name]
+        .into_iter()
+        .flatten()
+        .map(PersonName::expose);
     let texts = numbers.flatten().map(String::as_str).chain(names);
     Mask::of(texts.filter(|text| text.chars().count() >= SHORTEST))
 }

@@ -11,6 +11,7 @@ use reqwest::{Client, RequestBuilder};
 use url::{Host, Url};
 
 use super::error::{PbxError, scrub};
+use super::names::{self, NameList, NamePage};
 use super::stamps;
 use super::wire::{self, Page};
 use crate::event::{Direction, Kind, Record};
@@ -148,6 +149,18 @@ impl Pbx {
             began_within(voicemail, query.from, query.to) && (!query.unread || voicemail.read_at.is_none())
         });
         Ok(page)
+    }
+
+    /// One page, from 1 on, of a list of names. There is no way to ask for one extension: that answer holds its SIP
+    /// password.
+    pub async fn names(&self, list: NameList, page: u32, now: Timestamp) -> Result<NamePage, PbxError> {
+        let mut url = self.endpoint(&[list.as_str()]);
+        url.query_pairs_mut()
+            .append_pair("key", self.key.expose())
+            .append_pair("limit", &PAGE_ROWS.to_string())
+            .append_pair("page", &page.to_string());
+        let body = self.ask(self.http.get(url), PAGE_BYTES, now).await.map_err(no_list)?;
+        names::page(list, &body)
     }
 
     /// Asks for the list of one kind, as cheaply as can be: whether the PBX is there, knows the key and answers with

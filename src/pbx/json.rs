@@ -25,6 +25,11 @@ impl<'j> Object<'j> {
     pub(super) fn get(&self, name: &str) -> Option<&Json<'j>> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
     }
+
+    /// Names and values, in their order.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &Json<'j>)> {
+        self.0.iter().map(|(name, value)| (&**name, value))
+    }
 }
 
 impl<'de> Deserialize<'de> for Json<'de> {

@@ -11,7 +11,7 @@ use crate::number::{self, Parsed, printable};
 use crate::private::PersonName;
 
 /// Names are kept to this many characters: no message shows more, and all fields together must fit into a stored row.
-const NAME_CHARS: usize = 100;
+pub(super) const NAME_CHARS: usize = 100;
 /// Longer than any stamp, duration or word that is read here.
 const WORD_CHARS: usize = 64;
 

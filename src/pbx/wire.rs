@@ -110,6 +110,7 @@ fn call(row: &Row<'_>, now: Timestamp) -> Option<Record> {
             name: row.name("destination_name"),
             extension: dialled.extension,
             queue: row.word("queue"),
+            queue_name: None,
         },
         started_at: started_at.or(answered_at).or(ended_at).unwrap_or(now),
         answered_at,
@@ -182,7 +183,7 @@ fn ascii(text: &str) -> String {
     fold_turkish(text).chars().map(plain).collect()
 }
 
-fn object_of<'j>(json: &'j Json<'j>) -> Option<Row<'j>> {
+pub(super) fn object_of<'j>(json: &'j Json<'j>) -> Option<Row<'j>> {
     match json {
         Json::Object(object) => Some(Row(object)),
         _ => None,
@@ -190,13 +191,20 @@ fn object_of<'j>(json: &'j Json<'j>) -> Option<Row<'j>> {
 }
 
 fn object(body: &[u8]) -> Result<Object<'_>, PbxError> {
+    match json(body)? {
+        Json::Object(answer) => Ok(answer),
+        _ => Err(missing("object")),
+    }
+}
+
+/// Any JSON that is no refusal of the key.
+pub(super) fn json(body: &[u8]) -> Result<Json<'_>, PbxError> {
     let text = utf8(body)?.trim_start_matches('\u{FEFF}');
     if refuses_key(text) {
         return Err(refused_key());
     }
     match serde_json::from_str(text) {
-        Ok(Json::Object(answer)) => Ok(answer),
-        Ok(_) => Err(missing("object")),
+        Ok(answer) => Ok(answer),
         Err(_) if text.trim_start().starts_with('<') => {
             Err(garbled("expected JSON, found an HTML page; hint: check `base_url`"))
         }
@@ -211,7 +219,7 @@ fn utf8(body: &[u8]) -> Result<&str, PbxError> {
 
 /// The vendor was seen to answer 200 with an error body when the key is wrong; taken for an empty list it would
 /// silence everything.
-fn missing(what: &str) -> PbxError {
+pub(super) fn missing(what: &str) -> PbxError {
     PbxError::Auth { text: format!("an answer without `{what}`") }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::bodies::{MAX_TEXT, Story};
-use super::facts::{CallerData, Data, Facts, Recording, Stamp, extension, who};
+use super::facts::{CallerData, Data, Facts, Recording, Stamp, extension, queue, who};
 use super::helpers::{date, mrkdwn, time};
 use super::text::clean;
 use super::{Look, Renderer, payload, slack, tidy, wrap};
@@ -118,7 +118,7 @@ pub(super) struct Row<'a> {
     pub duration_seconds: Option<u32>,
     /// The extension with its name. May be null.
     pub extension: Option<Cow<'a, str>>,
-    /// Number or name of the queue. May be null.
+    /// The queue with its name. May be null.
     pub queue: Option<Cow<'a, str>>,
     /// What has become of it since, in words: `geri arandı`. Null while somebody must act.
     pub settled: Option<&'static str>,
@@ -230,7 +230,8 @@ enum Fit {
 
 impl<'a> Row<'a> {
     pub(super) fn new(data: Data<'a>, event: &InDigest<'a>, locale: Locale) -> Self {
-        let extension = extension(&data.called).map(|text| short(text.into(), MAX_PLACE));
+        let place = |text: Option<String>| text.map(|text| short(text.into(), MAX_PLACE));
+        let (extension, queue) = (place(extension(&data.called)), place(queue(&data.called)));
         let caller = CallerData {
             name: data.caller.name.map(|name| short(name, MAX_NAME)),
             display: data.caller.display.map(|display| short(display, MAX_NUMBER)),
@@ -247,7 +248,7 @@ impl<'a> Row<'a> {
             started_at: data.started_at,
             duration_seconds: data.duration_seconds,
             extension,
-            queue: data.called.queue.map(|queue| short(queue, MAX_PLACE)),
+            queue,
             settled: event.settled.and_then(|by| settled_in_words(by, locale)),
         }
     }

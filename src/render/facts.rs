@@ -12,9 +12,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::text::{clean, repeats_number};
+use super::text::clean;
 use crate::event::{Called, Caller, Closed, Event, EventId, EventType, Kind};
 use crate::message::Locale;
+use crate::number::repeats_number;
 use crate::private::{PersonName, PhoneNumber, Secret};
 
 /// What a message is to be made of.
@@ -161,6 +162,8 @@ pub struct CalledData<'a> {
     pub extension: Option<Cow<'a, str>>,
     /// Number or name of the queue or ring group.
     pub queue: Option<Cow<'a, str>>,
+    /// Name of the queue, where `queue` is its number and `accounts[].names` is on.
+    pub queue_name: Option<Cow<'a, str>>,
 }
 
 /// `recording`: the link to the audio.
@@ -263,6 +266,7 @@ fn called(called: &Called) -> CalledData<'_> {
         name: present(called.name.as_ref().map(PersonName::expose), MAX_NAME),
         extension: present(called.extension.as_deref(), MAX_NUMBER),
         queue: present(called.queue.as_deref(), MAX_NAME),
+        queue_name: present(called.queue_name.as_ref().map(PersonName::expose), MAX_NAME),
     }
 }
 
@@ -314,6 +318,8 @@ pub struct Context<'a> {
     pub repeated: Option<String>,
     /// The extension with its name: `1002 (Dahili 1)`, or what is known of it. May be null.
     pub extension: Option<String>,
+    /// The queue with its name: `201 (Satış)`, or what is known of it. May be null.
+    pub queue: Option<String>,
     /// True when there is audio but no link to it: the message says where to listen.
     pub listen_elsewhere: bool,
     /// The name of the file that the mail brings the recording in. Null when it brings none.
@@ -336,6 +342,7 @@ impl<'a> Context<'a> {
                 Locale::En => format!("{} calls", data.attempts),
             }),
             extension: extension(&data.called),
+            queue: queue(&data.called),
             listen_elsewhere: data.recording.is_none()
                 && !matches!(facts.recording, Recording::None | Recording::Attached { .. }),
             attachment: match &facts.recording {
@@ -349,9 +356,18 @@ impl<'a> Context<'a> {
 
 /// The extension with its name, or what is known of it.
 pub fn extension(called: &CalledData<'_>) -> Option<String> {
-    match (&called.extension, &called.name) {
-        (Some(extension), Some(name)) if extension != name => Some(format!("{extension} ({name})")),
-        (one, other) => one.as_deref().or(other.as_deref()).map(str::to_owned),
+    with_name(called.extension.as_deref(), called.name.as_deref())
+}
+
+/// The queue with its name, or what is known of it.
+pub fn queue(called: &CalledData<'_>) -> Option<String> {
+    with_name(called.queue.as_deref(), called.queue_name.as_deref())
+}
+
+fn with_name(number: Option<&str>, name: Option<&str>) -> Option<String> {
+    match (number, name) {
+        (Some(number), Some(name)) if number != name => Some(format!("{number} ({name})")),
+        (one, other) => one.or(other).map(str::to_owned),
     }
 }
 

@@ -110,7 +110,7 @@ pub(super) fn facts(context: &Context<'_>, timezone: &TimeZone) -> Vec<String> {
     let rows = [
         (called, context.data.called.display.as_deref()),
         (extension, context.extension.as_deref()),
-        (queue, context.data.called.queue.as_deref()),
+        (queue, context.queue.as_deref()),
     ];
     lines.extend(rows.into_iter().filter_map(|(label, value)| Some(format!("{label}: {}", value?))));
     if context.listen_elsewhere {

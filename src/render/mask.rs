@@ -49,7 +49,7 @@ pub(super) fn data(data: Data<'_>) -> Data<'_> {
         name: name.map(text),
         withheld,
     };
-    let CalledData { number, e164: _, display, name, extension, queue } = called;
+    let CalledData { number, e164: _, display, name, extension, queue, queue_name } = called;
     let called = CalledData {
         number: number.map(whole),
         e164: None,
@@ -57,6 +57,7 @@ pub(super) fn data(data: Data<'_>) -> Data<'_> {
         name: name.map(text),
         extension: extension.map(text),
         queue: queue.map(text),
+        queue_name: queue_name.map(text),
     };
     Data {
         event_id,

@@ -26,7 +26,7 @@ struct Body<'a> {
 
 /// The names of people in a body, which a receiver that finds fault with it may echo.
 pub(super) fn names<'d>(data: impl IntoIterator<Item = &'d Data<'d>>) -> Vec<String> {
-    let of = |data: &'d Data<'d>| [&data.caller.name, &data.called.name].into_iter().flatten();
+    let of = |data: &'d Data<'d>| [&data.caller.name, &data.called.name, &data.called.queue_name].into_iter().flatten();
     data.into_iter().flat_map(of).map(|name| name.clone().into_owned()).collect()
 }
 

@@ -56,6 +56,7 @@ pub fn event(event_type: EventType, now: Timestamp) -> Event {
             name: Some(PersonName::new("Dahili 1")),
             extension: Some("1002".to_owned()),
             queue: call.then(|| "201".to_owned()),
+            queue_name: None,
         },
         started_at: now.saturating_sub(SignedDuration::from_secs(65)).unwrap_or(now),
         ended_at: now,
@@ -135,6 +136,7 @@ pub(super) fn fill(event: &mut Event, name: &str, text: &str) {
         name: Some(PersonName::new(name)),
         extension: Some(text.to_owned()),
         queue: Some(text.to_owned()),
+        queue_name: Some(PersonName::new(name)),
     };
     event.result = Some(text.to_owned());
     event.return_uuid = Some(text.to_owned());

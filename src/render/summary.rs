@@ -60,6 +60,9 @@ struct OpenRow<'t> {
     caller: CallerData<'t>,
     extension: Option<Cow<'t, str>>,
     queue: Option<Cow<'t, str>>,
+    /// The same with its name, for people.
+    #[serde(skip)]
+    queue_shown: Option<Cow<'t, str>>,
     /// When the first of the calls began.
     started_at: Stamp,
     /// When the last one did.
@@ -200,7 +203,7 @@ impl<'t> Shown<'t> {
         if row.calls > 1 {
             aside.push(words::calls(row.calls, &self.date(row.last_at.0), self.locale));
         }
-        aside.extend(row.queue.as_ref().map(|queue| format!("{}: {queue}", words.queue)));
+        aside.extend(row.queue_shown.as_ref().map(|queue| format!("{}: {queue}", words.queue)));
         aside.extend(row.extension.as_ref().map(|extension| format!("{}: {extension}", words.extension)));
         if !row.watched {
             aside.push(words.unwatched.to_owned());
@@ -446,14 +449,17 @@ struct LeftOut {
 impl<'t> OpenRow<'t> {
     fn new(look: &Look, open: &'t Open, facts: &'t Facts<'t>) -> Self {
         let event = InDigest { event: facts.event, event_type: facts.event_type, settled: None };
-        let row = Row::new(super::data(look, facts, 0), &event, look.locale);
+        let data = super::data(look, facts, 0);
+        let queue = data.called.queue.clone().map(|queue| short(queue, MAX_PLACE));
+        let row = Row::new(data, &event, look.locale);
         Self {
             event_type: row.event_type,
             event_id: open.event.id,
             account: row.account,
             caller: row.caller,
             extension: row.extension,
-            queue: row.queue,
+            queue,
+            queue_shown: row.queue,
             started_at: Stamp(open.since),
             last_at: Stamp(open.event.started_at),
             calls: open.calls,

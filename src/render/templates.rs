@@ -1,6 +1,7 @@
 //! The templates: those that are built in, the folder that replaces them, and the three registries that hold them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::{bodies, helpers};
-use crate::body::{Body, BodyFormat, BodyTemplate};
+use crate::body::{Body, BodyFormat, BodyTemplate, Recipe};
 
 /// Names and texts of the built-in templates, from the files of the same names.
 macro_rules! built_in {
@@ -157,7 +158,10 @@ impl Templates {
         for (body, file) in bodies::files(wanted) {
             let name = bodies::name(&body.template);
             self.replaced.insert(name.clone(), file.to_owned());
-            if let Err(problem) = read(file).and_then(|text| self.compile(&name, body.format, &text)) {
+            if let Err(problem) = read(file)
+                .map_err(|error| misnamed(file, error))
+                .and_then(|text| self.compile(&name, body.format, &text))
+            {
                 problems.push(problem);
             }
         }
@@ -326,6 +330,18 @@ fn read(file: &Path) -> Result<String, String> {
     let text = String::from_utf8(text).map_err(|_| format!("{}: is not UTF-8", file.display()))?;
     // As editors on Windows write it; in JSON the mark would be an error, and in a subject a blot.
     Ok(text.trim_start_matches('\u{feff}').replace("\r\n", "\n"))
+}
+
+/// A body template that cannot be read: whoever means a recipe and leaves out `recipe:` names a file that is not there.
+fn misnamed(file: &Path, problem: String) -> String {
+    let stem = file.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    match Recipe::ALL.iter().find(|recipe| recipe.as_str() == stem) {
+        Some(recipe) if !file.exists() => {
+            let name = recipe.as_str();
+            format!("{problem}\nhint: the built-in recipe is named by `body_template: recipe:{name}`")
+        }
+        _ => problem,
+    }
 }
 
 /// The names that share the file's own name or its folder, or all of them.

@@ -96,7 +96,7 @@ fn a_webhook_body_is_that_of_the_contract() {
             r#"{{"type":"call.missed","timestamp":"2026-11-22T05:08:29Z","data":{{"#,
             r#""event_id":"{id}","account":"main","uuid":"651f8a68-782e-11e7-a6b6-5bedc26e2ab3","test":false,"#,
             r#""caller":{{"number":"03121234567","e164":"+903121234567","display":"0312 123 45 67","name":"Mehmet Yılmaz","withheld":false}},"#,
-            r#""called":{{"number":"902129876543","e164":"+902129876543","display":"0212 987 65 43","name":"Dahili 1","extension":"1002","queue":"201"}},"#,
+            r#""called":{{"number":"902129876543","e164":"+902129876543","display":"0212 987 65 43","name":"Dahili 1","extension":"1002","queue":"201","queue_name":null}},"#,
             r#""started_at":"2026-11-22T05:07:24Z","ended_at":"2026-11-22T05:08:29Z","#,
             r#""duration_seconds":65,"queue_wait_seconds":10,"result":"Cevapsız","#,
             r#""return_uuid":null,"returned_at":null,"settled_by":null,"returned_by":null,"heard_at":null,"waited_seconds":null,"attempts":1,"calls":["2026-11-22T05:07:24Z"],"#,

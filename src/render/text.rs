@@ -54,17 +54,6 @@ fn invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Whether a caller's name is only the number once more, in whatever form: many PBXs fill it in so.
-pub(super) fn repeats_number(name: &str, number: &str) -> bool {
-    fn end(text: &str) -> Option<Vec<u8>> {
-        let number = text.bytes().all(|b| b.is_ascii_digit() || b" +()-.".contains(&b));
-        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).collect();
-        // Ten digits are a national number; what comes before is a trunk or country code.
-        (number && !digits.is_empty()).then(|| digits[digits.len().saturating_sub(10)..].to_vec())
-    }
-    end(name).is_some_and(|name| end(number) == Some(name))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,16 +75,6 @@ mod tests {
             let clean = clean(text, 20);
             assert_eq!(clean, wanted, "{text:?}");
             assert!(clean.chars().count() <= 20);
-        }
-    }
-
-    #[test]
-    fn a_name_that_is_the_number_is_no_name() {
-        for name in ["03121234567", "+90 312 123 45 67", "903121234567", "0312-123-45-67"] {
-            assert!(repeats_number(name, "03121234567"), "{name}");
-        }
-        for name in ["", "Mehmet", "0312 123 45 68", "Ev 03121234567", "-"] {
-            assert!(!repeats_number(name, "03121234567"), "{name}");
         }
     }
 }

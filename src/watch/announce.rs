@@ -36,6 +36,12 @@ impl Watcher {
             }
             self.settle_before_announcing(&mut events, &settling, read_at).await?;
         }
+        let names = self.context.names.as_ref();
+        if let Some(names) = names
+            && events.iter().any(|event| event.standing == Standing::Waiting && self.is_due(event, read_at))
+        {
+            names.asked(&self.context.clock).await;
+        }
         let deliveries = self.follow_ups(&mut events).await?;
         let now = self.context.clock.moment();
         let cursor_row = cursor.clone().map(|cursor| (self.source.clone(), cursor));
@@ -46,6 +52,9 @@ impl Watcher {
             if event.standing != Standing::Waiting {
                 batch.deliveries.extend(self.escalate(&mut event, known_at, now.at));
             } else if self.is_due(&event, read_at) {
+                if let Some(names) = &self.context.names {
+                    names.complete(&mut event);
+                }
                 self.announce(&mut event, now.at, &mut batch.deliveries);
                 if track::expired(&event, now.at, &self.settings.rules) {
                     // Old news: it is told, but too old to be watched for its end.

@@ -13,6 +13,7 @@ use crate::cursor::Cursor;
 use crate::event::{Event, EventId, Standing};
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::names::Names;
 use crate::outbox::FailureKind;
 use crate::pbx::budget::{self, Budget};
 use crate::pbx::{Pbx, PbxError};
@@ -72,6 +73,8 @@ pub struct Context {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What the PBX calls people and places, where that is asked for.
+    pub names: Option<Names>,
     /// Who is told that the PBX was read.
     pub health: Arc<Health>,
 }

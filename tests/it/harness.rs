@@ -247,10 +247,11 @@ routes: {routes}
     }
 
     fn movements(&self) -> (usize, usize, usize, usize, usize) {
-        let asked = [Endpoint::Cdrs, Endpoint::CdrDetail, Endpoint::Voicemails, Endpoint::RecordingUrl]
-            .map(|endpoint| self.pbx.max_in_window(endpoint, Duration::MAX));
+        let lists = [Endpoint::Cdrs, Endpoint::CdrDetail, Endpoint::Voicemails, Endpoint::RecordingUrl];
+        let names = [Endpoint::Contacts, Endpoint::Extensions, Endpoint::Queues];
+        let asked = lists.into_iter().chain(names).map(|endpoint| self.pbx.max_in_window(endpoint, Duration::MAX));
         let mails = self.mail.received().len();
-        (asked.iter().sum(), self.webhook.total(), self.slack.total(), mails, self.mail.connections())
+        (asked.sum(), self.webhook.total(), self.slack.total(), mails, self.mail.connections())
     }
 
     /// Time passes in steps, each of which begins when everything that the one before has set off is done.

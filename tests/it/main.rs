@@ -28,6 +28,7 @@ mod layering;
 mod life;
 mod links;
 mod mails;
+mod names;
 mod outbox_commands;
 mod power_cut;
 mod recordings;

@@ -15,8 +15,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     not_empty("routes", config.routes.is_empty(), findings);
     let accounts = config.accounts.iter().map(|account| account.name.as_str());
     let channels = config.channels.iter().map(|channel| channel.common.name.as_str());
-    let schedules =
-        (!findings.is_incomplete("schedules")).then(|| config.schedules.keys().map(String::as_str).collect());
+    // One that holds something wrong is there all the same.
+    let schedules = (!findings.is_spoiled("schedules")).then(|| config.schedules.keys().map(String::as_str).collect());
     let schedules: Option<Vec<&str>> = schedules;
     let accounts = all_names("accounts", accounts, findings);
     let channels = all_names("channels", channels, findings);

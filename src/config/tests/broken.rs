@@ -323,12 +323,9 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
                http: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
-    let text = MINIMAL
-        .replace("    api_key", "    names: true\n    api_key")
-        .replace("notify: mail", "notify: mail\n    when: {event: call.returned}");
+    let text = MINIMAL.replace("notify: mail", "notify: mail\n    when: {event: call.returned}");
     let on = "callback: {}\npush: {secret: hunter2}\n\
-              store: {url: \"postgres://u:hunter2@h/d\"}\n\
-              http: {public_url: \"https://x\", token: hunter2, link_ttl: 7d}\n";
+              store: {url: \"postgres://u:hunter2@h/d\"}\n";
     insta::assert_snapshot!("keys_of_other_versions", told(&format!("{text}{on}")));
 }
 
@@ -791,6 +788,10 @@ fn a_schedule_that_cannot_be_read_or_is_not_there_is_told_by_its_place() {
     let schedules = "schedules:\n  office: {days: [mon, monday], from: 9, holidays: de, excpt: []}\n  \
                      nights: [{from: \"22:00\", to: \"7\"}, {except: [31.12.2026]}]\n  lunch: []\n";
     insta::assert_snapshot!(told(&format!("{text}{schedules}tests: [{{given: {{at: tomorrow}}, expect: mail}}]\n")), @r#"
+    config.yaml:13:20: routes[0].when.during[0]: there is no schedule of this name
+      hint: did you mean `office`?
+    config.yaml:15:30: routes[1].when.outside[1]: there is no schedule of this name
+      hint: the schedules are lunch, nights, office
     config.yaml:19:24: schedules.office[0].days[1]: unknown value `monday`; expected one of `fri`, `mon`, `sat`, `sun`, `thu`, `tue`, `wed`
     config.yaml:19:39: schedules.office[0].from: expected text, found a number
       hint: put it in quotes

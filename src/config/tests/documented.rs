@@ -89,7 +89,7 @@ routes:
   - notify: [office-mail]
 summaries: [{at: "18:00", days: [mon], notify: [office-mail], always: false}]
 health: {after: 10m, notify: [crm], heartbeat_url: null}
-http: {listen: "127.0.0.1:8380", public_url: "https://x.example.com", token: t, link_ttl: 7d}
+http: {listen: "127.0.0.1:8380", public_url: "https://x.example.com", token: 0123456789abcdef, link_ttl: 7d}
 callback: {extension: "1001", caller_id: null}
 push: {secret: s, forward_to: null}
 tests:

@@ -275,6 +275,14 @@ fn what_is_wrong_with_a_body_template_is_found_with_file_line_and_column() {
     let missing = Body { template: BodyTemplate::File("/nowhere/b.hbs".into()), format: BodyFormat::Json };
     let problems = renderer().with_bodies(vec![missing]).err().unwrap();
     assert!(problems[0].starts_with("/nowhere/b.hbs: cannot be read: "), "{problems:?}");
+    assert!(!problems[0].contains("hint"), "{problems:?}");
+}
+
+#[test]
+fn a_recipe_that_is_named_like_a_file_is_recognised() {
+    let misnamed = Body { template: BodyTemplate::File("/nowhere/teams".into()), format: BodyFormat::Json };
+    let problems = renderer().with_bodies(vec![misnamed]).err().unwrap();
+    assert!(problems[0].ends_with("`body_template: recipe:teams`"), "{problems:?}");
 }
 
 #[test]

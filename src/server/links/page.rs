@@ -107,7 +107,7 @@ impl Page<'_> {
                 "when": date(event.started_at, timezone, locale),
                 "duration": data.duration_seconds.map(|seconds| duration(u64::from(seconds), locale)),
                 "duration_label": if voicemail { words.length } else { words.waited },
-                "called": data.called.display, "extension": render::extension(&data.called), "queue": data.called.queue,
+                "called": data.called.display, "extension": render::extension(&data.called), "queue": render::queue(&data.called),
                 "standing": words.standing(event, locale), "recording": event.recording, "audio": audio,
                 "callable": callable, "path": path, "own_extension": extension,
                 "key": format!("{:032x}", random()),

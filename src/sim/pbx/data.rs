@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Which way a call went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +168,9 @@ pub struct Data {
     pub(super) voicemails: Vec<SimVoicemail>,
     pub(super) raw_cdrs: Vec<Value>,
     pub(super) raw_voicemails: Vec<Value>,
+    pub(super) contacts: Vec<Value>,
+    pub(super) extensions: Vec<Value>,
+    pub(super) queues: Vec<Value>,
 }
 
 impl Data {
@@ -189,6 +192,26 @@ impl Data {
     /// Adds a row to `/voicemail_messages` as it stands. It passes every filter and is newer than every other row.
     pub fn add_raw_voicemail(&mut self, row: Value) {
         self.raw_voicemails.push(row);
+    }
+
+    /// Adds an entry to the phone book as it stands: `name`, `surname`, `company_name`, `phone`, `phone1` and so on.
+    pub fn add_contact(&mut self, row: Value) {
+        self.contacts.push(row);
+    }
+
+    /// Names an extension.
+    pub fn add_extension(&mut self, number: &str, name: &str) {
+        self.extensions.push(json!({"number": number, "name": name, "active": true}));
+    }
+
+    /// Names a queue. The vendor's page shows its number as a number, and that of calls as a text.
+    pub fn add_queue(&mut self, number: u32, name: &str) {
+        self.queues.push(json!({"number": number, "name": name}));
+    }
+
+    /// Forgets the phone book, the extensions and the queues.
+    pub fn clear_names(&mut self) {
+        (self.contacts, self.extensions, self.queues) = Default::default();
     }
 
     /// Changes every row of a call and says how many there were.

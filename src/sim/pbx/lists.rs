@@ -1,4 +1,4 @@
-//! `/cdrs` and `/voicemail_messages`: dates, filters, order and pages, by the vendor's rules.
+//! `/cdrs`, `/voicemail_messages` and `/contacts`: dates, filters, order and pages, by the vendor's rules.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -44,6 +44,11 @@ pub(super) fn voicemails(data: &Data, params: &Params, options: &PbxOptions, now
         .collect();
     found.sort_by_key(|voicemail| Reverse(voicemail.start));
     page("messages", &data.raw_voicemails, &found, |one| rows::voicemail(one, options), params, options)
+}
+
+pub(super) fn contacts(data: &Data, params: &Params, options: &PbxOptions) -> Result<Value, Answer> {
+    let found: Vec<&Value> = data.contacts.iter().collect();
+    page("contacts", &[], &found, |row| (*row).clone(), params, options)
 }
 
 /// `caller_id_number` and `destination_number` are not looked at: seen in the field, the number filters return

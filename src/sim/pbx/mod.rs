@@ -1,4 +1,4 @@
-//! A simulated Bulutsantralim: the four endpoints that matter, with the vendor's rules and whatever can go wrong.
+//! A simulated Bulutsantralim: the endpoints that matter, with the vendor's rules and whatever can go wrong.
 //!
 //! Sources: the vendor's pages for calls, voicemails and recordings, and what other clients of the API have met.
 
@@ -40,6 +40,12 @@ pub enum Endpoint {
     RecordingUrl,
     /// `POST /voicemail_recording_url`.
     VoicemailRecordingUrl,
+    /// `GET /contacts`: the phone book.
+    Contacts,
+    /// `GET /extensions`.
+    Extensions,
+    /// `GET /queues`.
+    Queues,
     /// `GET /recording/ID`: the audio.
     Recording,
     /// `GET /originate`: rings an extension and then a number.
@@ -55,6 +61,9 @@ impl Endpoint {
         match (method, path) {
             ("GET", "/cdrs") => (Self::Cdrs, ""),
             ("GET", "/voicemail_messages") => (Self::Voicemails, ""),
+            ("GET", "/contacts") => (Self::Contacts, ""),
+            ("GET", "/extensions") => (Self::Extensions, ""),
+            ("GET", "/queues") => (Self::Queues, ""),
             ("GET" | "POST", "/originate") => (Self::Originate, ""),
             ("POST", "/recording_url") => (Self::RecordingUrl, ""),
             ("POST", "/voicemail_recording_url") => (Self::VoicemailRecordingUrl, ""),

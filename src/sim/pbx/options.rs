@@ -96,19 +96,29 @@ pub struct Limits {
     pub voicemails: Option<usize>,
     /// `POST /recording_url` and `POST /voicemail_recording_url` together.
     pub recordings: Option<usize>,
+    /// `GET /contacts`, `GET /extensions` and `GET /queues`, each. Documented for the last one only.
+    pub names: Option<usize>,
     /// `GET /originate`.
     pub originate: Option<usize>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cdrs: Some(6), cdr_detail: Some(6), voicemails: Some(6), recordings: Some(5), originate: Some(100) }
+        Self {
+            cdrs: Some(6),
+            cdr_detail: Some(6),
+            voicemails: Some(6),
+            recordings: Some(5),
+            names: Some(10),
+            originate: Some(100),
+        }
     }
 }
 
 impl Limits {
     /// As much as anybody likes.
-    pub const NONE: Self = Self { cdrs: None, cdr_detail: None, voicemails: None, recordings: None, originate: None };
+    pub const NONE: Self =
+        Self { cdrs: None, cdr_detail: None, voicemails: None, recordings: None, names: None, originate: None };
 }
 
 /// Ways to write yes and no.

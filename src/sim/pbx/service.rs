@@ -154,6 +154,10 @@ impl State {
             Endpoint::Cdrs => list(lists::cdrs(&self.data, params, &self.options, moment.at)),
             Endpoint::Voicemails => list(lists::voicemails(&self.data, params, &self.options, moment.at)),
             Endpoint::CdrDetail => self.cdr_detail(id, moment.at),
+            Endpoint::Contacts => list(lists::contacts(&self.data, params, &self.options)),
+            // No pages: the vendor shows bare lists.
+            Endpoint::Extensions => Answer::json(200, &json!(self.data.extensions)),
+            Endpoint::Queues => Answer::json(200, &json!(self.data.queues)),
             Endpoint::Originate => self.originate(params),
             _ => self.mint(endpoint, params, moment),
         }
@@ -168,6 +172,7 @@ impl State {
             Endpoint::CdrDetail => limits.cdr_detail,
             Endpoint::Originate => limits.originate,
             Endpoint::Voicemails => limits.voicemails,
+            Endpoint::Contacts | Endpoint::Extensions | Endpoint::Queues => limits.names,
             _ => limits.recordings,
         };
         let recent = self.admitted.entry(endpoint).or_default();
