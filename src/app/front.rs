@@ -92,6 +92,7 @@ fn serve(listener: TcpListener, core: &Core, tasks: &mut Tasks, stop: &Cancellat
         metrics: core.metrics.clone(),
         store: core.store.clone(),
         sites: core.sites.clone(),
+        forward: core.forward.clone(),
         clock: core.clock.clone(),
     };
     let (stop, ended) = (stop.child_token(), CancellationToken::new());

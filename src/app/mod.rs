@@ -18,7 +18,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::ops::{Channels, Desk};
 use crate::outbox::State;
-use crate::server::Sites;
+use crate::server::{Forward, Sites};
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
 
@@ -77,6 +77,8 @@ struct Core {
     channels: Channels,
     /// What the server answers by.
     sites: Sites,
+    /// Where the PBX's events are passed on.
+    forward: Forward,
     clock: Clock,
     /// Where watchers run; beside everything else when there is no such place.
     readers: Option<Handle>,
@@ -123,6 +125,7 @@ impl App {
             health: Arc::default(),
             channels: Channels::default(),
             sites: Sites::default(),
+            forward: Forward::default(),
             clock,
             readers: None,
         };

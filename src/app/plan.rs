@@ -1,9 +1,11 @@
 //! What a configuration makes and what can be wrong with it: nothing here runs, and the store is not asked.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
 
 use super::StartError;
 use crate::body::{Body, BodyFormat};
@@ -14,6 +16,7 @@ use crate::event::Kind;
 use crate::heartbeat;
 use crate::http;
 use crate::pbx::Pbx;
+use crate::pbx::report::Ended;
 use crate::private::Secret;
 use crate::recording::Recordings;
 use crate::render::{Look, Renderer};
@@ -90,7 +93,7 @@ impl Plan {
     }
 
     /// What the server answers by.
-    pub(super) fn site(&self, recordings: &Arc<Recordings>) -> Site {
+    pub(super) fn site(&self, recordings: &Arc<Recordings>, calls_ended: HashMap<String, mpsc::Sender<Ended>>) -> Site {
         let Self { config, pbxs, .. } = self;
         let enabled = config.channels.iter().filter(|channel| channel.common.enabled);
         let facts = |channel: &config::Channel| ChannelFacts {
@@ -104,6 +107,8 @@ impl Plan {
             timezone: self.timezone.clone(),
             channels: enabled.map(|channel| (channel.common.name.clone(), facts(channel))).collect(),
             accounts: config.accounts.iter().map(|account| account.name.clone()).zip(pbxs.iter().cloned()).collect(),
+            push_secret: config.push.secret.clone(),
+            calls_ended,
             recordings: Arc::clone(recordings),
         }
     }

@@ -16,6 +16,7 @@ mod channels;
 mod escalate;
 mod health;
 mod http;
+mod push;
 mod routes;
 mod schedules;
 mod summaries;
@@ -46,6 +47,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     summaries::check(config, findings);
     health::check(config, findings);
     http::check(config, findings);
+    push::check(config, findings);
 }
 
 fn timezone(name: &str, findings: &mut Findings<'_>) {

@@ -16,6 +16,7 @@ use crate::units::{DurationText, OneOrManySchema, duration};
 mod delivery;
 mod health;
 mod http;
+mod push;
 mod routes;
 mod schedules;
 mod summaries;
@@ -23,6 +24,7 @@ mod summaries;
 pub use delivery::*;
 pub use health::*;
 pub use http::*;
+pub use push::*;
 pub use routes::*;
 pub use schedules::*;
 pub use summaries::*;
@@ -71,6 +73,9 @@ pub struct Config {
     /// The HTTP server.
     #[serde(default)]
     pub http: Http,
+    /// Instant detection: the PBX posts its events.
+    #[serde(default)]
+    pub push: Push,
     /// Sample events and the channels that they must reach; run by `ringback check`.
     #[serde(default)]
     #[schemars(with = "OneOrManySchema<RouteTest>")]

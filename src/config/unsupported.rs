@@ -14,7 +14,6 @@ enum Off {
 
 const KEYS: &[(&str, &str, Off)] = &[
     ("", "callback", Off::Null),
-    ("", "push", Off::Null),
     ("accounts[]", "names", Off::Empty),
     ("store", "url", Off::Empty),
     ("store", "url_file", Off::Empty),

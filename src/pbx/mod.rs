@@ -5,6 +5,7 @@ pub mod budget;
 pub mod client;
 pub mod error;
 mod json;
+pub mod report;
 mod row;
 pub mod stamps;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! The HTTP server: health and metrics.
+//! The HTTP server: health, metrics, and the hook for the PBX.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,11 @@ use crate::store::Store;
 
 pub mod api;
 pub mod control;
+pub mod push;
 pub mod serve;
 pub mod site;
 
+pub use push::Forward;
 pub use serve::Limits;
 pub use site::{ChannelFacts, Site, Sites};
 
@@ -38,6 +40,8 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// The configuration in force.
     pub sites: Sites,
+    /// Where the PBX's events are passed on.
+    pub forward: Forward,
     /// The time.
     pub clock: Clock,
 }
@@ -54,6 +58,7 @@ fn router(context: Context) -> axum::Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(push::router())
         .with_state(context)
 }
 

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
 use url::Url;
 
 use crate::message::Locale;
 use crate::pbx::Pbx;
+use crate::pbx::report::Ended;
 use crate::private::Secret;
 use crate::recording::Recordings;
 
@@ -25,6 +27,10 @@ pub struct Site {
     pub channels: HashMap<String, ChannelFacts>,
     /// By name.
     pub accounts: HashMap<String, Arc<Pbx>>,
+    /// What the PBX must know to post its events here; without one it cannot.
+    pub push_secret: Option<Secret>,
+    /// By account: whoever reads its calls. None where they are not watched.
+    pub calls_ended: HashMap<String, mpsc::Sender<Ended>>,
     /// Where recordings are had.
     pub recordings: Arc<Recordings>,
 }

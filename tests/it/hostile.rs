@@ -31,6 +31,7 @@ impl Server {
             metrics: Arc::default(),
             store: Arc::new(SledStore::open(folder.path(), clock.moment()).unwrap()),
             sites: Sites::default(),
+            forward: server::Forward::default(),
             clock,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

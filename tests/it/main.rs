@@ -27,6 +27,7 @@ mod life;
 mod mails;
 mod outbox_commands;
 mod power_cut;
+mod push;
 mod recordings;
 mod routes;
 mod secrets;

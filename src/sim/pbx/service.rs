@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) hooks: Vec<(Endpoint, usize, Change)>,
     pub(super) requests: VecDeque<Request>,
     pub(super) counts: BTreeMap<Endpoint, usize>,
+    /// Statuses of the answers to what it has posted.
+    pub(super) posted: Vec<u16>,
     /// Ticks of the requests that were let in, by the endpoint whose limit they count towards.
     admitted: BTreeMap<Endpoint, VecDeque<Duration>>,
     minted: BTreeMap<String, Minted>,
@@ -50,6 +52,7 @@ impl State {
             hooks: Vec::new(),
             requests: VecDeque::new(),
             counts: BTreeMap::new(),
+            posted: Vec::new(),
             admitted: BTreeMap::new(),
             minted: BTreeMap::new(),
             base_url,
@@ -154,6 +157,8 @@ impl State {
             Endpoint::Cdrs => list(lists::cdrs(&self.data, params, &self.options, moment.at)),
             Endpoint::Voicemails => list(lists::voicemails(&self.data, params, &self.options, moment.at)),
             Endpoint::CdrDetail => self.cdr_detail(id, moment.at),
+            Endpoint::Crm => self.options.crm.show(),
+            Endpoint::SetCrm => self.options.crm.set(params),
             _ => self.mint(endpoint, params, moment),
         }
     }
@@ -166,6 +171,7 @@ impl State {
             Endpoint::Cdrs => limits.cdrs,
             Endpoint::CdrDetail => limits.cdr_detail,
             Endpoint::Voicemails => limits.voicemails,
+            Endpoint::Crm | Endpoint::SetCrm => None,
             _ => limits.recordings,
         };
         let recent = self.admitted.entry(endpoint).or_default();
