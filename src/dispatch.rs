@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::RecordingMode;
 use crate::event::DeliveryId;
 use crate::health::Health;
+use crate::link::Linker;
 use crate::metrics::{ChannelMetrics, Metrics};
 use crate::outbox::{self, Claim, Outcome, Settled, State};
 use crate::recording::Recordings;
@@ -57,6 +58,8 @@ pub struct Context {
     pub renderer: Arc<Renderer>,
     /// Mints the links.
     pub recordings: Arc<Recordings>,
+    /// Makes the links to ringback's own pages, when browsers can reach them.
+    pub links: Option<Linker>,
     /// The time.
     pub clock: Clock,
     /// What is counted.

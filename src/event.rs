@@ -458,6 +458,11 @@ macro_rules! id_type {
         pub struct $name([u8; 16]);
 
         impl $name {
+            /// The id of these bytes.
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
             /// The raw bytes, for keys.
             pub fn bytes(&self) -> &[u8; 16] {
                 &self.0

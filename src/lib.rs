@@ -23,6 +23,7 @@ pub mod event;
 pub mod health;
 pub mod heartbeat;
 pub mod http;
+pub mod link;
 pub mod message;
 pub mod metrics;
 pub mod number;

@@ -106,7 +106,7 @@ fn known(locale: Locale, event_type: EventType) -> BTreeSet<String> {
         event.queue_wait = Some(10);
         event.called.queue = Some("201".to_owned());
         event.called.number = event.caller.number.clone();
-        let facts = Facts { event: &event, event_type, recording: url, test: true, repeated: None };
+        let facts = Facts { event: &event, event_type, recording: url, test: true, waited: None, repeated: None, page: None };
         let Message::Email(mail) =
             RENDERER.with(|renderer| renderer.render(&Look::new(ChannelType::Email, locale), &facts)).message
         else {
@@ -252,7 +252,7 @@ fuzz_target!(|data: &[u8]| {
         (false, None) => Recording::Elsewhere,
     };
     let repeated = (input.which & 0x40 != 0).then(|| samples::repeated(&event));
-    let facts = Facts { event: &event, event_type, recording, test: what > 127, repeated };
+    let facts = Facts { event: &event, event_type, recording, test: what > 127, waited: None, repeated, page: None };
     let rendered = RENDERER.with(|renderer| renderer.render(&Look::new(channel, locale), &facts));
     assert_eq!(rendered.failure, None, "a built-in template failed");
     match &rendered.message {

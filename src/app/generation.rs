@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::Core;
 use super::plan::{Plan, sources};
 use super::tasks::Tasks;
 use super::upkeep::forget_old;
 use super::vigil;
+use super::{Core, keys};
 use crate::config::{Account, Config};
 use crate::dispatch::{self, Lane, Pace};
 use crate::event::Kind;
@@ -113,10 +113,15 @@ impl Parts {
             }
         }
         let recordings = Arc::new(recordings);
+        let links = plan.linker(&core.link_keys);
+        if links.is_some() {
+            keys::refresh(&core.link_keys, &core.store_path, config.http.link_ttl, core.clock.now());
+        }
         let context = dispatch::Context {
             store: Arc::clone(&core.store),
             renderer: Arc::clone(renderer),
             recordings: Arc::clone(&recordings),
+            links,
             clock: core.clock.clone(),
             metrics: Arc::clone(&core.metrics),
             health: Arc::clone(&core.health),
@@ -136,7 +141,7 @@ impl Parts {
         let (watchdog, heartbeat) = (vigil::watchdog(plan, core), vigil::heartbeat(plan, core));
         let summaries = vigil::summaries(plan, core);
         let client = plan.client.clone();
-        let site = plan.site(&recordings, calls_ended);
+        let site = plan.site(&recordings, core, calls_ended);
         Ok(Self { watchers, lanes, watchdog, heartbeat, summaries, site, client, summaries_after, recordings, paces })
     }
 }
@@ -185,6 +190,14 @@ impl Generation {
         }
         let (after, summed) = oneshot::channel();
         tasks.add("the summaries", sum_up(summaries, summaries_after, after, retire.clone(), stop.clone()));
+        if config.http.public_url.is_some() {
+            let keeping =
+                keys::keep(core.link_keys.clone(), core.store_path.clone(), config.http.link_ttl, core.clock.clone());
+            let retired = retire.clone();
+            tasks.add("the care of the links' keys", async move {
+                retired.run_until_cancelled(keeping).await;
+            });
+        }
         let (core, keep, retired) = (core.clone(), config.store.keep, retire.clone());
         tasks.add("the housekeeping of the store", async move {
             retired.run_until_cancelled(forget_old(core, keep)).await;

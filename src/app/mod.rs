@@ -15,6 +15,7 @@ use self::plan::Plan;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::Health;
+use crate::link::Keys;
 use crate::metrics::Metrics;
 use crate::ops::{Channels, Desk};
 use crate::outbox::State;
@@ -25,6 +26,7 @@ use crate::store::{Store, StoreError};
 mod control;
 mod front;
 mod generation;
+mod keys;
 mod plan;
 mod readers;
 mod running;
@@ -79,6 +81,8 @@ struct Core {
     sites: Sites,
     /// Where the PBX's events are passed on.
     forward: Forward,
+    /// What signs links.
+    link_keys: Keys,
     clock: Clock,
     /// Where watchers run; beside everything else when there is no such place.
     readers: Option<Handle>,
@@ -126,6 +130,7 @@ impl App {
             channels: Channels::default(),
             sites: Sites::default(),
             forward: Forward::default(),
+            link_keys: Keys::default(),
             clock,
             readers: None,
         };

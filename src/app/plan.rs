@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use super::StartError;
+use super::{Core, StartError};
 use crate::body::{Body, BodyFormat};
 use crate::channel::{Channel, email, slack, webhook};
 use crate::config::{self, ChannelKind, Config};
@@ -15,6 +15,7 @@ use crate::dispatch;
 use crate::event::Kind;
 use crate::heartbeat;
 use crate::http;
+use crate::link::{Keys, Linker};
 use crate::pbx::Pbx;
 use crate::pbx::report::Ended;
 use crate::private::Secret;
@@ -92,8 +93,19 @@ impl Plan {
         }
     }
 
+    /// Makes the links in messages, when browsers can reach the server.
+    pub(super) fn linker(&self, keys: &Keys) -> Option<Linker> {
+        let base = self.public_url.as_ref()?;
+        Some(Linker::new(base.as_str(), keys.clone(), self.config.http.link_ttl))
+    }
+
     /// What the server answers by.
-    pub(super) fn site(&self, recordings: &Arc<Recordings>, calls_ended: HashMap<String, mpsc::Sender<Ended>>) -> Site {
+    pub(super) fn site(
+        &self,
+        recordings: &Arc<Recordings>,
+        core: &Core,
+        calls_ended: HashMap<String, mpsc::Sender<Ended>>,
+    ) -> Site {
         let Self { config, pbxs, .. } = self;
         let enabled = config.channels.iter().filter(|channel| channel.common.enabled);
         let facts = |channel: &config::Channel| ChannelFacts {
@@ -103,6 +115,7 @@ impl Plan {
         Site {
             token: config.http.token.clone(),
             public_url: self.public_url.clone(),
+            links: self.linker(&core.link_keys),
             locale: config.locale,
             timezone: self.timezone.clone(),
             channels: enabled.map(|channel| (channel.common.name.clone(), facts(channel))).collect(),

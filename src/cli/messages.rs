@@ -69,6 +69,7 @@ pub(super) fn render(config: &Config, channel: &str, what: &Sample) -> Result<()
                 test: false,
                 repeated: None,
                 waited: samples::waited(*event_type),
+                page: page(config),
             };
             let mut rendered = renderer.render(look, &facts);
             if channel.common.recording == RecordingMode::Attach && event.recording {
@@ -163,7 +164,7 @@ pub(super) async fn send_test(config: &Config, channels: &[String], event_type: 
         event.uuid = format!("test-{}", now.as_nanosecond());
         let waited = samples::waited(event_type);
         let recording = Recording::None;
-        let facts = Facts { event: &event, event_type, recording, test: true, waited, repeated: None };
+        let facts = Facts { event: &event, event_type, recording, test: true, waited, repeated: None, page: None };
         let rendered = renderer.render(&settings.look, &facts);
         let id = delivery_id(&event, event_type, channel);
         let outcome = built.send(Parcel { id, message: &rendered.message, now, earlier: None }, &mut None).await;
@@ -196,6 +197,12 @@ fn sample(config: &Config, event_type: EventType, now: Timestamp) -> Event {
 
 fn delivery_id(event: &Event, event_type: EventType, channel: &Channel) -> DeliveryId {
     DeliveryId::derive(&event.account, event_type, &event.uuid, &channel.common.name)
+}
+
+/// Where the links of a sample lead: nowhere, but they look as real ones do.
+fn page(config: &Config) -> Option<String> {
+    let base = config.http.public_url.as_deref()?.trim_end_matches('/');
+    Some(format!("{base}/l/{}", "A".repeat(55)))
 }
 
 fn mismatch(channel: &Channel) -> Failure {

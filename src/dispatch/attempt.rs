@@ -82,7 +82,11 @@ impl Sender {
             }
         };
         let (event_type, waited) = (claim.delivery.event, outbox::waited(claim));
-        let facts = Facts { event: &claim.event, event_type, recording, test: false, waited, repeated };
+        let page = context
+            .links
+            .as_ref()
+            .and_then(|links| links.page(claim.event.id, &claim.delivery.channel, context.clock.now()));
+        let facts = Facts { event: &claim.event, event_type, recording, test: false, waited, repeated, page };
         let mut rendered = context.renderer.render(&self.look, &facts);
         if let Some(Held { audio, .. }) = &held {
             let Audio { content_type, extension, stem, bytes } = audio.clone();

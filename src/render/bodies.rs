@@ -202,6 +202,7 @@ fn absent(timezone: &TimeZone) -> Map<String, Value> {
         test: false,
         repeated: None,
         waited: None,
+        page: None,
     };
     let data = Data::new(&facts, 0);
     let one = serde_json::to_value(Context::new(&data, &facts, Locale::Tr));

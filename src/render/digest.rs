@@ -139,6 +139,7 @@ impl Renderer {
                 test: false,
                 repeated: None,
                 waited: None,
+                page: None,
             })
             .collect();
         let data: Vec<Data<'_>> = facts.iter().map(|facts| super::data(look, facts, 0)).collect();

@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub repeated: Option<Repeated>,
     /// Of an escalation: how long nobody had acted when it was decided to tell it.
     pub waited: Option<Duration>,
+    /// The URL of its page, for this channel.
+    pub page: Option<String>,
 }
 
 /// Several calls of one caller.
@@ -126,7 +128,7 @@ pub struct Data<'a> {
     /// The link to the audio, when there is one.
     pub recording: Option<RecordingData<'a>>,
     /// Links to ringback's own pages.
-    pub links: Links,
+    pub links: Links<'a>,
 }
 
 /// `caller`: who called.
@@ -170,13 +172,25 @@ pub struct RecordingData<'a> {
     pub expires_at: Stamp,
 }
 
-/// `links`: to ringback's own pages.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Links {
-    /// Where to listen.
-    pub listen: Option<&'static str>,
-    /// Where to call back.
-    pub callback: Option<&'static str>,
+/// `links`: to ringback's own pages, which work for `http.link_ttl`. Null without `http.public_url`, and when there is
+/// nothing to do any more.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Links<'a> {
+    /// The page of the event, where its recording can be heard. Null when there is none.
+    pub listen: Option<&'a str>,
+    /// The same page for whoever opens it; a POST to it rings an extension and then the caller. Null when the caller
+    /// cannot be called.
+    pub callback: Option<String>,
+}
+
+impl<'a> Links<'a> {
+    fn new(facts: &'a Facts<'_>, callable: bool) -> Self {
+        let Some(page) = facts.page.as_deref().filter(|_| !facts.event_type.is_follow_up()) else {
+            return Self::default();
+        };
+        let callback = callable.then(|| format!("{page}/callback"));
+        Self { listen: facts.event.recording.then_some(page), callback }
+    }
 }
 
 /// A time as payloads and templates have it: RFC 3339, UTC, whole seconds.
@@ -196,12 +210,14 @@ impl<'a> Data<'a> {
         let settled_at = event.settled_at().map(Stamp);
         let heard = event.kind == Kind::Voicemail;
         let extension = event.ending.as_ref().and_then(|ending| ending.extension.as_deref());
+        let caller = caller(&event.caller);
+        let called_back = caller.e164.is_some();
         Self {
             event_id: event.id,
             account: clean(&event.account, MAX_TEXT),
             uuid: clean(&event.uuid, MAX_TEXT),
             test: facts.test,
-            caller: caller(&event.caller),
+            caller,
             called: called(&event.called),
             started_at: Stamp(event.started_at),
             ended_at: Stamp(event.ended_at),
@@ -220,7 +236,7 @@ impl<'a> Data<'a> {
             },
             waited_seconds: facts.waited.map(whole_minutes),
             recording: link(&facts.recording, max_url),
-            links: Links::default(),
+            links: Links::new(facts, called_back),
         }
     }
 }

@@ -40,6 +40,9 @@ use crate::event::{Closed, Event, EventType};
 use crate::message::{ChannelType, Locale, Mail, Message, SlackMessage};
 use crate::private::Secret;
 
+/// Of samples.
+const PAGE: &str = "https://calls.example/l/A";
+
 /// The longest subject, in characters; what phones and servers show of it is less.
 const MAX_SUBJECT: usize = 250;
 
@@ -178,7 +181,15 @@ impl Renderer {
                 ways[..if attaches { 5 } else { 3 }].iter().find_map(|(recording, test)| {
                     let repeated = (*recording == Recording::Elsewhere).then(|| samples::repeated(event));
                     let recording = recording.clone();
-                    let facts = Facts { event, event_type, recording, test: *test, waited, repeated };
+                    let facts = Facts {
+                        event,
+                        event_type,
+                        recording,
+                        test: *test,
+                        waited,
+                        repeated,
+                        page: Some(PAGE.to_owned()),
+                    };
                     let failure = self.render(look, &facts).failure?;
                     Some((failure, sample.clone()))
                 })

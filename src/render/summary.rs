@@ -96,6 +96,7 @@ impl Renderer {
                 test: false,
                 repeated: None,
                 waited: None,
+                page: None,
             })
             .collect();
         let shown = Shown::new(look, tally, &facts, &self.timezone);

@@ -29,6 +29,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "shared/email.row.txt",
     "shared/slack.field.json",
     "shared/slack.number.json",
+    "shared/slack.actions.json",
     "tr/email/call.missed.subject.txt",
     "tr/email/call.missed.txt",
     "tr/email/call.missed.html",

@@ -21,7 +21,7 @@ pub(super) fn link() -> Recording {
 }
 
 pub(super) fn facts(event: &Event, event_type: EventType, recording: Recording) -> Facts<'_> {
-    Facts { event, event_type, recording, test: false, waited: samples::waited(event_type), repeated: None }
+    Facts { event, event_type, recording, test: false, waited: samples::waited(event_type), repeated: None, page: None }
 }
 
 fn sample(event_type: EventType, name: &str) -> Event {
@@ -68,7 +68,8 @@ fn every_message_reads_as_reviewed() {
             let name = |what: &str| format!("{}_{}_{what}", locale.as_str(), event_type.as_str().replace('.', "_"));
             let (full, withheld) = (sample(event_type, "full"), sample(event_type, "withheld"));
             let sparse = sample(event_type, "sparse");
-            let with_link = facts(&full, event_type, link());
+            let page = Some("https://calls.example/l/TOKEN".to_owned());
+            let with_link = Facts { page, ..facts(&full, event_type, link()) };
             let test = Facts { test: true, ..facts(&withheld, event_type, Recording::Elsewhere) };
             let bare = facts(&sparse, event_type, Recording::None);
 

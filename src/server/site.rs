@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::link::Linker;
 use crate::message::Locale;
 use crate::pbx::Pbx;
 use crate::pbx::report::Ended;
@@ -19,6 +20,8 @@ pub struct Site {
     pub token: Option<Secret>,
     /// How browsers reach the server: `http.public_url`.
     pub public_url: Option<Url>,
+    /// Makes and opens the links in messages; with `public_url` only.
+    pub links: Option<Linker>,
     /// Of pages that belong to no channel.
     pub locale: Locale,
     /// For times on pages.

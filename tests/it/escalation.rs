@@ -88,6 +88,7 @@ async fn steps_are_told_in_their_order_each_so_long_after_the_first_message() {
     office.pass(&running, 15 * MINUTE - SECOND, SECOND).await;
     assert_eq!(office.told(), nothing());
     office.pass(&running, SECOND, SECOND).await;
+    in_time(office.webhook.wait_for(1)).await;
     assert_eq!(office.told(), ["call.unreturned c1"]);
     office.pass(&running, 44 * MINUTE, MINUTE).await;
     assert_eq!((office.webhook.total(), office.slack.total()), (1, 0));

@@ -74,7 +74,7 @@ fn link() -> Recording {
 /// The mail of one event, with a link where there is audio.
 fn told(renderer: &Renderer, locale: Locale, event: &Event, event_type: EventType) -> Message {
     let waited = samples::waited(event_type);
-    let facts = Facts { event, event_type, recording: link(), test: false, waited, repeated: None };
+    let facts = Facts { event, event_type, recording: link(), test: false, waited, repeated: None, page: None };
     let rendered = renderer.render(&Look::new(ChannelType::Email, locale), &facts);
     assert_eq!(rendered.failure, None);
     rendered.message
@@ -97,7 +97,8 @@ fn every_kind() -> Vec<(String, Vec<u8>)> {
             }
             let event = samples::event(event_type, now());
             let waited = samples::waited(event_type);
-            let facts = Facts { event: &event, event_type, recording: link(), test: true, waited, repeated: None };
+            let facts =
+                Facts { event: &event, event_type, recording: link(), test: true, waited, repeated: None, page: None };
             let rendered = renderer.render(&look, &facts);
             let audio = ringback::sim::audio::tone(Duration::from_secs(2), 440.0);
             let (content_type, bytes_) = ("audio/wav".to_owned(), audio.into());

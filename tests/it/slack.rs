@@ -43,7 +43,7 @@ pub(crate) fn every_message() -> Vec<SlackMessage> {
                 for (recording, test) in ways.iter().zip([false, true, false]) {
                     let (waited, recording) = (samples::waited(event_type), recording.clone());
                     let repeated = test.then(|| samples::repeated(&event));
-                    let facts = Facts { event: &event, event_type, recording, test, waited, repeated };
+                    let facts = Facts { event: &event, event_type, recording, test, waited, repeated, page: None };
                     let rendered = renderer.render(&look, &facts);
                     keep(rendered.message, rendered.failure);
                 }
