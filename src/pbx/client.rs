@@ -187,7 +187,11 @@ impl Pbx {
         &self.base
     }
 
-    fn endpoint(&self, segments: &[&str]) -> Url {
+    pub(super) fn key(&self) -> &Secret {
+        &self.key
+    }
+
+    pub(super) fn endpoint(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         // Only URLs that cannot be a base have no segments: http(s) ones always can.
         if let Ok(mut path) = url.path_segments_mut() {
@@ -211,7 +215,7 @@ impl Pbx {
         url
     }
 
-    async fn ask(&self, request: RequestBuilder, limit: usize, now: Timestamp) -> Result<Bytes, PbxError> {
+    pub(super) async fn ask(&self, request: RequestBuilder, limit: usize, now: Timestamp) -> Result<Bytes, PbxError> {
         let answer = http::exchange(request, limit, self.timeout).await.map_err(|error| {
             PbxError::Unreachable(HttpError { text: scrub(&error.text, &self.key), kind: error.kind })
         })?;

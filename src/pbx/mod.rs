@@ -3,6 +3,7 @@
 pub mod audio;
 pub mod budget;
 pub mod client;
+pub mod crm;
 pub mod error;
 mod json;
 pub mod report;

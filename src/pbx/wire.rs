@@ -189,7 +189,7 @@ fn object_of<'j>(json: &'j Json<'j>) -> Option<Row<'j>> {
     }
 }
 
-fn object(body: &[u8]) -> Result<Object<'_>, PbxError> {
+pub(super) fn object(body: &[u8]) -> Result<Object<'_>, PbxError> {
     let text = utf8(body)?.trim_start_matches('\u{FEFF}');
     if refuses_key(text) {
         return Err(refused_key());
@@ -215,7 +215,7 @@ fn missing(what: &str) -> PbxError {
     PbxError::Auth { text: format!("an answer without `{what}`") }
 }
 
-fn refused_key() -> PbxError {
+pub(super) fn refused_key() -> PbxError {
     PbxError::Auth { text: "Gecersiz anahtar".to_owned() }
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use ringback::sim::pbx::{Crm, Endpoint, SimCall};
+use ringback::sim::pbx::{Crm, Endpoint, Fault, SimCall};
 use ringback::sim::receiver::{HttpReceiver, Kind, Mode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::binary::{configure, run};
 use crate::harness::{Office, Running, free_port, in_time};
 
 const SECRET: &str = "s3cret_of-the-hook";
@@ -262,4 +263,98 @@ async fn what_waits_to_be_passed_on_gets_a_last_chance_at_the_stop() {
     crm.set_mode(Mode::Ok);
     running.stop().await;
     assert_eq!(taken(&crm), ["event_type=a", "event_type=b"]);
+}
+
+/// `ringback push …` as an administrator would say it: exit code, stdout, stderr.
+async fn command(office: &Office, arguments: &'static [&'static str]) -> (Option<i32>, String, String) {
+    let folder = office.folder.path().to_owned();
+    configure(&folder, &office.yaml());
+    let run = move || run(&folder, &[&["push"], arguments].concat());
+    let ended = tokio::task::spawn_blocking(run).await.unwrap();
+    assert!(!format!("{ended:?}").contains(SECRET), "{ended:?}");
+    (ended.code, ended.stdout, ended.stderr)
+}
+
+const INSTALL: &[&str] = &["install", "--account", "main"];
+
+fn office_on_the_web() -> Office {
+    let mut office = Office::new();
+    "127.0.0.1:8380".clone_into(&mut office.listen);
+    ", public_url: 'https://calls.example.com/ringback'".clone_into(&mut office.http);
+    office.extra = format!("push: {{secret: {SECRET}}}");
+    office
+}
+
+fn set_at(office: &Office) -> Crm {
+    let mut set = Crm::default();
+    office.pbx.configure(|options| set = options.crm.clone());
+    set
+}
+
+#[tokio::test]
+async fn install_sets_the_url_where_none_is_and_changes_nothing_the_second_time() {
+    let office = office_on_the_web();
+    office.pbx.configure(|options| options.crm.ringing = true);
+    let (code, said, _) = command(&office, &["status"]).await;
+    assert_eq!((code, said.as_str()), (Some(0), "account main: the PBX posts nothing: no URL is set\n"));
+    let (code, said, _) = command(&office, INSTALL).await;
+    assert_eq!(code, Some(0), "{said}");
+    let url = format!("https://calls.example.com/ringback/hooks/pbx/main/{SECRET}");
+    let expected = Crm { ringing: true, answered: false, hangup: true, notification_url: Some(url) };
+    assert_eq!(set_at(&office), expected, "the other switches are as they were");
+    let asked = office.asked(Endpoint::SetCrm);
+    assert!(!asked[0].target.contains(office.pbx.key()), "the key travels in the form");
+    let (code, said, _) = command(&office, INSTALL).await;
+    assert_eq!(code, Some(0));
+    assert!(said.ends_with("account main: nothing to do\n"), "{said}");
+    assert_eq!(office.asked(Endpoint::SetCrm).len(), 1);
+    let (_, said, _) = command(&office, &["status"]).await;
+    assert_eq!(
+        said,
+        "account main: the PBX posts to https://calls.example.com/ringback/hooks/pbx/main/*** (ours); \
+         ringing on, answered off, hangup on\n"
+    );
+}
+
+#[tokio::test]
+async fn install_leaves_the_url_of_somebody_else_alone_unless_it_is_forced_and_says_what_it_was() {
+    let office = office_on_the_web();
+    let theirs = "https://crm.example.com/events?token=theirs";
+    let before = Crm { answered: true, notification_url: Some(theirs.to_owned()), ..Crm::default() };
+    office.pbx.configure(|options| options.crm = before.clone());
+    let (code, said, complained) = command(&office, INSTALL).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains(theirs) && complained.contains("push.forward_to") && complained.contains("--force"));
+    assert_eq!(set_at(&office), before);
+    let (code, said, _) = command(&office, &["install", "--account", "main", "--force"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(theirs) && said.contains("push.forward_to"), "{said}");
+    let set = set_at(&office);
+    assert!(set.hangup && set.answered && set.notification_url.is_some_and(|url| url.ends_with(SECRET)));
+}
+
+#[tokio::test]
+async fn install_replaces_a_url_of_ours_whose_secret_has_changed() {
+    let office = office_on_the_web();
+    let old = "https://calls.example.com/ringback/hooks/pbx/main/an-older-secret-of-ours".to_owned();
+    office.pbx.configure(|options| options.crm.notification_url = Some(old));
+    let (code, said, _) = command(&office, INSTALL).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("an-older-secret"), "{said}");
+    assert!(set_at(&office).notification_url.is_some_and(|url| url.ends_with(SECRET)));
+}
+
+#[tokio::test]
+async fn push_commands_say_what_they_lack() {
+    let mut office = office_on_the_web();
+    let (code, _, complained) = command(&office, &["install", "--account", "other"]).await;
+    assert_eq!((code, complained.as_str()), (Some(2), "error: there is no account `other`\nhint: there is main\n"));
+    office.pbx.fault(Endpoint::Crm, Fault::BadKeyEcho, 1);
+    let (code, _, complained) = command(&office, &["status"]).await;
+    assert_eq!(code, Some(1));
+    assert!(complained.contains("refused the API key") && !complained.contains(office.pbx.key()), "{complained}");
+    office.http.clear();
+    let (code, _, complained) = command(&office, &["status"]).await;
+    assert_eq!(code, Some(2));
+    assert!(complained.contains("`http.public_url` is not set") && complained.contains("hint: "), "{complained}");
 }

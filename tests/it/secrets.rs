@@ -514,10 +514,12 @@ async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
 }
 
 /// The files that look behind a secret's mask, and what for. Numbers and names have a list of their own.
-const REVEALERS: [(&str, &str); 20] = [
+const REVEALERS: [(&str, &str); 23] = [
     ("private.rs", "defines it"),
     ("pbx/audio.rs", "fetches what the link leads to"),
     ("pbx/client.rs", "sends the key"),
+    ("pbx/crm.rs", "sends the key and the URL of the hook"),
+    ("cli/push.rs", "makes the URL of the hook, and shows that of somebody else"),
     ("pbx/error.rs", "masks the key in what the PBX says"),
     ("channel/email.rs", "logs in, and masks the password in what the server says"),
     ("channel/slack.rs", "sends to the URL, and masks it and the token in the answer"),
@@ -526,6 +528,7 @@ const REVEALERS: [(&str, &str); 20] = [
     ("cli/online.rs", "names the host of a URL"),
     ("config/check.rs", "looks whether a key can be one"),
     ("config/check/health.rs", "looks whether the URL of the heartbeat can be used"),
+    ("config/check/http.rs", "looks whether the token is long enough"),
     ("config/check/push.rs", "looks whether secret and URL can be used"),
     ("config/check/channels.rs", "looks whether URLs, headers and secrets can be used"),
     ("heartbeat.rs", "asks the URL"),
