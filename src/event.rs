@@ -349,6 +349,14 @@ impl Event {
         }
     }
 
+    /// By what it is closed, whatever that is.
+    pub fn closed_by(&self) -> Option<Closed> {
+        match self.standing {
+            Standing::Closed { by, .. } => Some(by),
+            _ => None,
+        }
+    }
+
     /// Whether nobody has to act any more. That it was watched for long enough is no such reason: who has not been told
     /// yet still is.
     pub fn is_settled(&self) -> bool {

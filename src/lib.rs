@@ -12,6 +12,7 @@
 
 pub mod app;
 pub mod body;
+pub mod callback;
 pub mod channel;
 pub mod cli;
 pub mod clock;

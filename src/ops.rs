@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::event::{Closed, DeliveryId, Event, EventId};
+use crate::event::{Closed, DeliveryId, Ending, Event, EventId, Standing};
 use crate::number::printable;
 use crate::outbox::{Delivery, State};
-use crate::store::{Store, StoreError};
+use crate::store::{Batch, Store, StoreError};
 use crate::track;
 
 mod pick;
@@ -291,6 +291,33 @@ impl Desk {
             return Err(OpsError::Refused(format!("{} is gone", event.id)));
         };
         Ok(ClosedByHand { event, stopped: stopped.len() })
+    }
+
+    /// Settles a voicemail that somebody has heard by ringback, and tells those of `follow_ups` who were told of it. Whether
+    /// it was open still.
+    ///
+    /// # Errors
+    /// When the store cannot be asked. What is told is stored after the end itself: a crash between the two leaves it out.
+    pub async fn heard(&self, event: &Event, follow_ups: &[String]) -> Result<bool, StoreError> {
+        if !event.is_open() {
+            return Ok(false);
+        }
+        let now = self.clock.moment();
+        let ending = Some(Ending { at: now.at, extension: None });
+        let closed = Event { ending, ..track::close(event, Closed::Heard, now.at) };
+        let mut deliveries = Vec::new();
+        for channel in follow_ups.iter().filter(|_| event.standing != Standing::Waiting) {
+            for id in track::parts(event, channel) {
+                let told = self.store.delivery(id).await?.filter(Delivery::may_be_followed);
+                if let Some(told) = told {
+                    deliveries.push(Delivery::follow_up(&closed, told, now.at));
+                    break;
+                }
+            }
+        }
+        self.store.close(&closed, now).await?;
+        self.store.commit(Batch { deliveries, ..Batch::default() }, now).await?;
+        Ok(true)
     }
 
     /// How many deliveries of each channel are dead; 0 for the channels that have others only.

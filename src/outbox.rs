@@ -74,6 +74,30 @@ impl Delivery {
     /// Keeps a stored row well under the store's limit for one value.
     pub const MAX_MEMO: usize = 1000;
 
+    /// Tells the channel of `first` how `event`, which it was told by that one, has ended.
+    pub fn follow_up(event: &Event, first: Self, now: Timestamp) -> Self {
+        let event_type = event.kind.follow_up();
+        Self {
+            id: DeliveryId::derive(&event.account, event_type, &event.uuid, &first.channel),
+            event: event_type,
+            // Not before the first part, in whatever order a backlog goes out.
+            happened_at: event.settled_at().unwrap_or(now).max(event.ended_at),
+            seen_at: now,
+            group: first.group.as_ref().map(|group| group.of_ends(now)),
+            ..Self::new(event, first.channel, first.rule, now)
+        }
+    }
+
+    /// Whether the channel is told the end too. Who was not told the first part, and will not be, is not; neither is who
+    /// was told both at once.
+    pub fn may_be_followed(&self) -> bool {
+        match self.state {
+            State::Pending => true,
+            State::Delivered { .. } => self.shared != Some(Shared::Settled),
+            State::Dead { .. } | State::Withdrawn { .. } => false,
+        }
+    }
+
     /// The first part of the story of `event` for `channel`, as the rule at `rule` has decided at `now`: due at once.
     pub fn new(event: &Event, channel: String, rule: usize, now: Timestamp) -> Self {
         let event_type = event.kind.first_event();

@@ -229,6 +229,11 @@ pub fn voicemail_of(call: &Event) -> EventId {
     EventId::derive(&call.account, EventType::VoicemailNew, &call.uuid)
 }
 
+/// The missed call in which a voicemail was left, or the call itself.
+pub fn call_of(event: &Event) -> EventId {
+    EventId::derive(&event.account, EventType::CallMissed, &event.uuid)
+}
+
 /// The delivery by which a `channel` was told of `event` first.
 pub fn first_delivery(event: &Event, channel: &str) -> DeliveryId {
     DeliveryId::derive(&event.account, event.kind.first_event(), &event.uuid, channel)

@@ -91,6 +91,8 @@ fn serve(listener: TcpListener, core: &Core, tasks: &mut Tasks, stop: &Cancellat
         health: core.health.clone(),
         metrics: core.metrics.clone(),
         store: core.store.clone(),
+        desk: core.desk(),
+        callbacks: core.callbacks.clone(),
         sites: core.sites.clone(),
         forward: core.forward.clone(),
         clock: core.clock.clone(),

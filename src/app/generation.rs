@@ -93,6 +93,7 @@ impl Parts {
                 core.metrics.expect_source(&source);
                 let context = watch::Context {
                     pbx: Arc::clone(pbx),
+                    details: core.details(&account.name, account.limits.cdrs),
                     store: Arc::clone(&core.store),
                     router: Arc::clone(router),
                     follow_ups: Arc::clone(&plan.follow_ups),

@@ -3,8 +3,9 @@
 //! A `plan` is made of the configuration alone; a `generation` of watchers and lanes runs by it; what outlives every
 //! configuration (the `Core`, the `front`) belongs to `running`.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::generation::Parts;
 use self::plan::Plan;
+use crate::callback::Callbacks;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::Health;
@@ -19,6 +21,7 @@ use crate::link::Keys;
 use crate::metrics::Metrics;
 use crate::ops::{Channels, Desk};
 use crate::outbox::State;
+use crate::pbx::budget;
 use crate::server::{Forward, Sites};
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
@@ -81,6 +84,10 @@ struct Core {
     sites: Sites,
     /// Where the PBX's events are passed on.
     forward: Forward,
+    /// What may be asked about single calls, by account: the vendor counts on over a reload.
+    details: Arc<Mutex<HashMap<String, budget::Shared>>>,
+    /// Who calls back.
+    callbacks: Callbacks,
     /// What signs links.
     link_keys: Keys,
     clock: Clock,
@@ -89,6 +96,14 @@ struct Core {
 }
 
 impl Core {
+    /// What may be asked of an account's PBX about single calls.
+    fn details(&self, account: &str, limit: u32) -> budget::Shared {
+        let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = details.entry(account.to_owned()).or_insert_with(|| budget::Shared::new(limit));
+        shared.lock().set_limit(limit);
+        shared.clone()
+    }
+
     /// Where an operator asks, and where the dead are counted.
     fn desk(&self) -> Desk {
         Desk { store: Arc::clone(&self.store), channels: self.channels.clone(), clock: self.clock.clone() }
@@ -121,10 +136,14 @@ impl App {
     pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let plan = Plan::make(config)?;
         let store = open_store(&config.store.path, &clock).await?;
+        let replaced = store.replaces().is_some();
+        let store: Arc<dyn Store> = Arc::new(store);
         let core = Core {
             store_path: config.store.path.clone(),
-            replaced: store.replaces().is_some(),
-            store: Arc::new(store),
+            replaced,
+            details: Arc::default(),
+            callbacks: Callbacks::new(Arc::clone(&store), clock.clone()),
+            store,
             metrics: Arc::default(),
             health: Arc::default(),
             channels: Channels::default(),

@@ -24,7 +24,7 @@ use crate::render::{Look, Renderer};
 use crate::retry;
 use crate::route::Router;
 use crate::schedule::Schedules;
-use crate::server::{ChannelFacts, Site};
+use crate::server::{Callback, ChannelFacts, Site};
 use crate::track::Rules;
 use crate::watch;
 
@@ -111,6 +111,10 @@ impl Plan {
         let facts = |channel: &config::Channel| ChannelFacts {
             locale: channel.common.locale.unwrap_or(config.locale),
             mask_numbers: channel.common.mask_numbers,
+            callback_extension: channel.common.callback_extension.clone(),
+        };
+        let line = |(account, pbx): (&config::Account, &Arc<Pbx>)| {
+            (account.name.clone(), (Arc::clone(pbx), core.details(&account.name, account.limits.cdrs)))
         };
         Site {
             token: config.http.token.clone(),
@@ -119,7 +123,12 @@ impl Plan {
             locale: config.locale,
             timezone: self.timezone.clone(),
             channels: enabled.map(|channel| (channel.common.name.clone(), facts(channel))).collect(),
-            accounts: config.accounts.iter().map(|account| account.name.clone()).zip(pbxs.iter().cloned()).collect(),
+            accounts: config.accounts.iter().zip(pbxs).map(line).collect(),
+            callback: Callback {
+                extension: config.callback.extension.clone(),
+                caller_id: config.callback.caller_id.clone(),
+            },
+            follow_ups: Arc::clone(&self.follow_ups),
             push_secret: config.push.secret.clone(),
             calls_ended,
             recordings: Arc::clone(recordings),

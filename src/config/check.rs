@@ -12,6 +12,7 @@ use super::shape::{Account, Config, DeliveryDefaults, MissedCalls, Retry, Watch}
 use crate::retry;
 use crate::units::format_duration;
 
+mod callback;
 mod channels;
 mod escalate;
 mod health;
@@ -41,6 +42,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     accounts(&config.accounts, findings);
     watch(&config.watch, findings);
     delivery(&config.delivery, findings);
+    callback::check(config, findings);
     channels::check(config, findings);
     schedules::check(config, findings);
     routes::check(config, findings);

@@ -13,6 +13,7 @@ use crate::message::Locale;
 use crate::private::Secret;
 use crate::units::{DurationText, OneOrManySchema, duration};
 
+mod callback;
 mod delivery;
 mod health;
 mod http;
@@ -21,6 +22,7 @@ mod routes;
 mod schedules;
 mod summaries;
 
+pub use callback::*;
 pub use delivery::*;
 pub use health::*;
 pub use http::*;
@@ -73,6 +75,9 @@ pub struct Config {
     /// The HTTP server.
     #[serde(default)]
     pub http: Http,
+    /// Calling back through the PBX.
+    #[serde(default)]
+    pub callback: Callback,
     /// Instant detection: the PBX posts its events.
     #[serde(default)]
     pub push: Push,

@@ -1,6 +1,7 @@
 //! Requests a minute, as the vendor allows them: a sliding window over monotonic ticks. Pure.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a request counts. A minute, and a margin: the server counts when requests reach it, and one may be slower on
@@ -15,6 +16,22 @@ pub struct Budget {
     taken: VecDeque<Duration>,
     /// Nothing is free before.
     blocked: Duration,
+}
+
+/// A budget of several who ask. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Shared(Arc<Mutex<Budget>>);
+
+impl Shared {
+    /// As [`Budget::new`].
+    pub fn new(per_minute: u32) -> Self {
+        Self(Arc::new(Mutex::new(Budget::new(per_minute))))
+    }
+
+    /// The budget itself, which must not be held over a wait.
+    pub fn lock(&self) -> MutexGuard<'_, Budget> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Budget {

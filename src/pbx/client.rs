@@ -183,12 +183,12 @@ impl Pbx {
         &self.http
     }
 
-    pub(super) fn base(&self) -> &Url {
-        &self.base
-    }
-
     pub(super) fn key(&self) -> &Secret {
         &self.key
+    }
+
+    pub(super) fn base(&self) -> &Url {
+        &self.base
     }
 
     pub(super) fn endpoint(&self, segments: &[&str]) -> Url {

@@ -348,7 +348,7 @@ impl<'a> Context<'a> {
 }
 
 /// The extension with its name, or what is known of it.
-pub(super) fn extension(called: &CalledData<'_>) -> Option<String> {
+pub fn extension(called: &CalledData<'_>) -> Option<String> {
     match (&called.extension, &called.name) {
         (Some(extension), Some(name)) if extension != name => Some(format!("{extension} ({name})")),
         (one, other) => one.as_deref().or(other.as_deref()).map(str::to_owned),

@@ -144,7 +144,7 @@ impl HelperDef for Help {
 }
 
 /// A date and time that cannot be mistaken in its language.
-pub(super) fn date(at: Timestamp, zone: &TimeZone, locale: Locale) -> String {
+pub fn date(at: Timestamp, zone: &TimeZone, locale: Locale) -> String {
     let format = match locale {
         Locale::Tr => "%d.%m.%Y %H:%M",
         Locale::En => "%-d %b %Y, %H:%M",
@@ -153,7 +153,7 @@ pub(super) fn date(at: Timestamp, zone: &TimeZone, locale: Locale) -> String {
 }
 
 /// The time of day.
-pub(super) fn time(at: Timestamp, zone: &TimeZone) -> String {
+pub fn time(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%H:%M").to_string()
 }
 
@@ -166,7 +166,7 @@ pub(super) fn times(all: &[Timestamp], zone: &TimeZone, locale: Locale) -> Strin
 }
 
 /// A length in the largest two units that it fills.
-pub(super) fn duration(seconds: u64, locale: Locale) -> String {
+pub fn duration(seconds: u64, locale: Locale) -> String {
     let (hour, minute, second) = match locale {
         Locale::Tr => ("sa", "dk", "sn"),
         Locale::En => ("h", "min", "s"),

@@ -31,6 +31,7 @@ use sha2::{Digest as _, Sha256};
 pub use self::attach::File;
 use self::bodies::Story;
 pub use self::digest::{Digest, InDigest, most_in_digest};
+pub use self::facts::extension;
 use self::facts::{Context, Data};
 pub use self::facts::{Facts, Recording, Repeated};
 pub use self::look::Look;
@@ -265,6 +266,12 @@ impl Renderer {
 
 fn wrap(context: &impl Serialize) -> Result<handlebars::Context, String> {
     handlebars::Context::wraps(context).map_err(|error| format!("cannot give the facts to a template: {error}"))
+}
+
+/// The facts as a page shows them, with numbers in full or starred.
+pub fn for_page<'a>(facts: &'a Facts<'_>, mask_numbers: bool) -> Data<'a> {
+    let data = Data::new(facts, 0);
+    if mask_numbers { mask::data(data) } else { data }
 }
 
 /// The facts as a channel may know them.

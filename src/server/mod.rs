@@ -11,20 +11,23 @@ use axum::serve::Listener;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::callback::Callbacks;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::ops::Desk;
 use crate::store::Store;
 
 pub mod api;
 pub mod control;
+mod links;
 pub mod push;
 pub mod serve;
 pub mod site;
 
 pub use push::Forward;
 pub use serve::Limits;
-pub use site::{ChannelFacts, Site, Sites};
+pub use site::{Callback, ChannelFacts, Site, Sites};
 
 /// A client that is slow to read, or a command that is being answered, must not hold up the stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -38,6 +41,10 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Where deliveries wait.
     pub store: Arc<dyn Store>,
+    /// Who knows of deliveries and events.
+    pub desk: Desk,
+    /// Who calls back.
+    pub callbacks: Callbacks,
     /// The configuration in force.
     pub sites: Sites,
     /// Where the PBX's events are passed on.
@@ -54,12 +61,20 @@ pub async fn serve(listener: TcpListener, context: Context, limits: Limits, stop
 
 /// What is served over TCP.
 fn router(context: Context) -> axum::Router {
+    let links = links::router(links::Context {
+        store: Arc::clone(&context.store),
+        desk: context.desk.clone(),
+        sites: context.sites.clone(),
+        callbacks: context.callbacks.clone(),
+        clock: context.clock.clone(),
+    });
     axum::Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .merge(push::router())
         .with_state(context)
+        .merge(links)
 }
 
 /// Serves `router` to whoever runs ringback on this machine until `stop`, and then waits for slow clients as long as

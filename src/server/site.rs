@@ -7,10 +7,11 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::callback::Line;
 use crate::link::Linker;
 use crate::message::Locale;
-use crate::pbx::Pbx;
 use crate::pbx::report::Ended;
+use crate::pbx::{Pbx, budget};
 use crate::private::Secret;
 use crate::recording::Recordings;
 
@@ -28,8 +29,12 @@ pub struct Site {
     pub timezone: TimeZone,
     /// By name, the enabled ones.
     pub channels: HashMap<String, ChannelFacts>,
-    /// By name.
-    pub accounts: HashMap<String, Arc<Pbx>>,
+    /// By name, with what may be asked about single calls.
+    pub accounts: HashMap<String, (Arc<Pbx>, budget::Shared)>,
+    /// Rung first where nobody names another, and the number that callers see.
+    pub callback: Callback,
+    /// The channels that are told how what they were told has ended.
+    pub follow_ups: Arc<[String]>,
     /// What the PBX must know to post its events here; without one it cannot.
     pub push_secret: Option<Secret>,
     /// By account: whoever reads its calls. None where they are not watched.
@@ -45,6 +50,8 @@ pub struct ChannelFacts {
     pub locale: Locale,
     /// It sees no full numbers.
     pub mask_numbers: bool,
+    /// Rung first by its links.
+    pub callback_extension: Option<String>,
 }
 
 /// The site in force. Clones share it, so that a reload can put another in its place.
@@ -63,7 +70,28 @@ impl Sites {
     }
 }
 
+/// How callers are called back: `callback` of the configuration.
+#[derive(Debug, Clone)]
+pub struct Callback {
+    /// Rung first.
+    pub extension: Option<String>,
+    /// What callers see.
+    pub caller_id: Option<String>,
+}
+
 impl Site {
+    /// The extension that is rung for those who are told by `channel`.
+    pub fn callback_extension<'s>(&'s self, channel: Option<&'s ChannelFacts>) -> Option<&'s str> {
+        let own = channel.and_then(|channel| channel.callback_extension.as_deref());
+        own.or(self.callback.extension.as_deref())
+    }
+
+    /// By what an event of `account` is called back; `None` when the account is gone.
+    pub fn line<'s>(&'s self, account: &str, extension: Option<&'s str>) -> Option<Line<'s>> {
+        let (pbx, details) = self.accounts.get(account)?;
+        Some(Line { pbx, details, extension, caller_id: self.callback.caller_id.as_deref() })
+    }
+
     /// The path under which a reverse proxy shows the server, without a slash at its end: `/ringback`, or nothing.
     pub fn prefix(&self) -> &str {
         self.public_url.as_ref().map_or("", |url| url.path().trim_end_matches('/'))

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::Watcher;
-use crate::event::{Closed, DeliveryId, Direction, Ending, Event};
-use crate::outbox::{Delivery, Shared, State};
+use crate::event::{Closed, Direction, Ending, Event};
+use crate::outbox::Delivery;
 use crate::store::StoreError;
 use crate::track;
 
@@ -31,13 +29,13 @@ impl Watcher {
         if let Some((n, _)) = firsts.iter().find(|(n, _)| is_unexplained(&events[*n])) {
             self.ask_who_returned(&events[*n].clone(), events).await;
         }
-        Ok(firsts.into_iter().map(|(n, first)| follow_up(&events[n], first, now)).collect())
+        Ok(firsts.into_iter().map(|(n, first)| Delivery::follow_up(&events[n], first, now)).collect())
     }
 
     /// By what a channel was told of `event`, or is about to be.
     async fn part_to_follow(&self, event: &Event, channel: &str) -> Result<Option<Delivery>, StoreError> {
         for id in track::parts(event, channel) {
-            let part = self.context.store.delivery(id).await?.filter(may_be_followed);
+            let part = self.context.store.delivery(id).await?.filter(Delivery::may_be_followed);
             if part.is_some() {
                 return Ok(part);
             }
@@ -48,7 +46,7 @@ impl Watcher {
     /// Fills in when and by whom `returned`, and others of `events` with it, were returned: when a request is to spare.
     async fn ask_who_returned(&mut self, returned: &Event, events: &mut [Event]) {
         let now = self.context.clock.moment();
-        let Some(uuid) = returned.return_uuid.as_deref().filter(|_| self.details.take(now.tick)) else { return };
+        let Some(uuid) = returned.return_uuid.as_deref().filter(|_| self.details.lock().take(now.tick)) else { return };
         let answer = tokio::select! {
             answer = self.context.pbx.call(uuid, now.at) => answer,
             () = self.context.clock.sleep(ANSWER) => return,
@@ -75,26 +73,4 @@ impl Watcher {
 /// Whether it is known only that an event was returned.
 fn is_unexplained(event: &Event) -> bool {
     event.settled_by() == Some(Closed::Returned) && event.ending.is_none()
-}
-
-/// Who was not told the first part, and will not be, is not told the end; neither is who was told both at once.
-fn may_be_followed(first: &Delivery) -> bool {
-    match first.state {
-        State::Pending => true,
-        State::Delivered { .. } => first.shared != Some(Shared::Settled),
-        State::Dead { .. } | State::Withdrawn { .. } => false,
-    }
-}
-
-fn follow_up(event: &Event, first: Delivery, now: Timestamp) -> Delivery {
-    let event_type = event.kind.follow_up();
-    Delivery {
-        id: DeliveryId::derive(&event.account, event_type, &event.uuid, &first.channel),
-        event: event_type,
-        // Not before the first part, in whatever order a backlog goes out.
-        happened_at: event.settled_at().unwrap_or(now).max(event.ended_at),
-        seen_at: now,
-        group: first.group.as_ref().map(|group| group.of_ends(now)),
-        ..Delivery::new(event, first.channel, first.rule, now)
-    }
 }

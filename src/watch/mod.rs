@@ -15,7 +15,7 @@ use crate::event::{Event, EventId, Standing};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::outbox::FailureKind;
-use crate::pbx::budget::Budget;
+use crate::pbx::budget::{self, Budget};
 use crate::pbx::report::Ended;
 use crate::pbx::{Pbx, PbxError};
 use crate::route::Router;
@@ -64,6 +64,8 @@ pub struct Settings {
 pub struct Context {
     /// The PBX.
     pub pbx: Arc<Pbx>,
+    /// What may be asked of it about single calls.
+    pub details: budget::Shared,
     /// Where what is found is committed.
     pub store: Arc<dyn Store>,
     /// Who is told.
@@ -87,8 +89,8 @@ pub struct Watcher {
     /// Waiting and announced events: what may still change.
     open: HashMap<EventId, Event>,
     budget: Budget,
-    /// `/cdrs/{uuid}` has a limit of its own.
-    details: Budget,
+    /// `/cdrs/{uuid}` has a limit of its own, and others who ask.
+    details: budget::Shared,
     agenda: Agenda,
     /// Read all pages: the list may have moved under the last walk, or nothing has been read yet.
     deep: bool,
@@ -104,10 +106,7 @@ pub struct Watcher {
 
 /// What a watcher has asked of the PBX lately: the vendor counts on over a reload.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    lists: Budget,
-    details: Budget,
-}
+pub struct Asked(Budget);
 
 /// Why a read ended early.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +130,7 @@ impl Watcher {
             cursor: cursor.unwrap_or_else(|| Cursor::first(now.at, settings.first_run)),
             open: open.into_iter().map(|event| (event.id, event)).collect(),
             budget: Budget::new(settings.limit),
-            details: Budget::new(settings.limit),
+            details: context.details.clone(),
             agenda: Agenda {
                 head: now.tick,
                 every: settings.every,
@@ -159,12 +158,9 @@ impl Watcher {
     }
 
     /// Takes the requests of the watcher before it into its own account.
-    pub fn count_on(&mut self, asked: Asked) {
-        let Asked { lists, details } = asked;
+    pub fn count_on(&mut self, Asked(lists): Asked) {
         self.budget = lists;
-        self.details = details;
         self.budget.set_limit(self.settings.limit);
-        self.details.set_limit(self.settings.limit);
     }
 
     /// Looks at once for the calls of which the PBX says that they have ended. Nothing of what it says is taken over: what
@@ -191,7 +187,7 @@ impl Watcher {
                 }
             })
             .await;
-        Asked { lists: self.budget, details: self.details }
+        Asked(self.budget)
     }
 
     /// Reads the newest window once, and of the rest what the budget allows without waiting. Returns whether the newest

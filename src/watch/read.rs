@@ -259,7 +259,7 @@ impl Watcher {
     /// What has become of an open call; `None` when that cannot be found out now.
     async fn look_up_call(&mut self, event: &Event) -> Option<Event> {
         let now = self.context.clock.moment();
-        if !self.details.take(now.tick) {
+        if !self.details.lock().take(now.tick) {
             return None;
         }
         let record = match self.context.pbx.call(&event.uuid, now.at).await {

@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringback::callback::Callbacks;
 use ringback::clock::Clock;
+use ringback::ops::{Channels, Desk};
 use ringback::server::{self, Limits, Sites};
+use ringback::store::Store;
 use ringback::store::sled::SledStore;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -26,10 +29,13 @@ struct Server {
 impl Server {
     async fn start(limits: Limits) -> Self {
         let (clock, folder) = (Clock::manual(MORNING.parse().unwrap()), TempDir::new().unwrap());
+        let store: Arc<dyn Store> = Arc::new(SledStore::open(folder.path(), clock.moment()).unwrap());
         let context = server::Context {
             health: Arc::default(),
             metrics: Arc::default(),
-            store: Arc::new(SledStore::open(folder.path(), clock.moment()).unwrap()),
+            desk: Desk { store: Arc::clone(&store), channels: Channels::default(), clock: clock.clone() },
+            callbacks: Callbacks::new(Arc::clone(&store), clock.clone()),
+            store,
             sites: Sites::default(),
             forward: server::Forward::default(),
             clock,

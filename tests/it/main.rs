@@ -24,6 +24,7 @@ mod interop;
 mod lanes;
 mod layering;
 mod life;
+mod links;
 mod mails;
 mod outbox_commands;
 mod power_cut;

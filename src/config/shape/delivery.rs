@@ -126,6 +126,9 @@ pub struct ChannelCommon {
     /// Whether telephone numbers are starred in everything that it is sent.
     #[serde(default)]
     pub mask_numbers: bool,
+    /// Instead of `callback.extension`, for those who are told by this channel.
+    #[serde(default)]
+    pub callback_extension: Option<String>,
     /// Calls that ended longer ago when it is their turn are told by a digest.
     #[serde(default, deserialize_with = "some_duration")]
     #[schemars(with = "Option<DurationText>")]

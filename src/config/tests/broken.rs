@@ -155,11 +155,11 @@ fn unknown_keys_are_told_all_at_once_with_what_was_meant() {
     config.yaml:3:5: accounts[0].api_kee: unknown key
       hint: did you mean `api_key`?
     config.yaml:8:5: channels[0].webhook_url: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `callback_extension`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:9:5: channels[0].timeuot: unknown key
       hint: did you mean `timeout`?
     config.yaml:10:5: channels[0].subject: unknown key
-      hint: the keys here are `bcc`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
+      hint: the keys here are `bcc`, `callback_extension`, `cc`, `concurrency`, `enabled`, `follow_up`, `from`, `locale`, `mask_numbers`, `max_age`, `name`, `rate`, `recording`, `reply_to`, `retry`, `smtp`, `timeout`, `to`, `type`
     config.yaml:11:12: channels[0].smtp.prot: unknown key
       hint: did you mean `port`?
     config.yaml:15:12: routes[0].when.queu: unknown key
@@ -326,8 +326,7 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
     let text = MINIMAL
         .replace("    api_key", "    names: true\n    api_key")
         .replace("notify: mail", "notify: mail\n    when: {event: call.returned}");
-    let on = "callback: {}\n\
-              store: {url: \"postgres://u:hunter2@h/d\"}\n";
+    let on = "store: {url: \"postgres://u:hunter2@h/d\"}\n";
     insta::assert_snapshot!("keys_of_other_versions", told(&format!("{text}{on}")));
 }
 
@@ -700,7 +699,7 @@ tests:
     config.yaml:2:39: accounts[0].timeout: `soon` is not a duration; expected a whole number and a unit, such as 250ms, 30s, 5m, 6h or 90d
     config.yaml:4:67: channels[0].rate: expected a number, found text
     config.yaml:4:73: channels[0].colour: unknown key
-      hint: the keys here are `body_template`, `concurrency`, `content_type`, `enabled`, `follow_up`, `headers`, `locale`, `mask_numbers`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
+      hint: the keys here are `body_template`, `callback_extension`, `concurrency`, `content_type`, `enabled`, `follow_up`, `headers`, `locale`, `mask_numbers`, `max_age`, `method`, `name`, `rate`, `recording`, `retry`, `secret_file`, `secret`, `timeout`, `type`, `url_file`, `url`
     config.yaml:5:25: channels[1].type: unknown value `fax`; expected one of `email`, `slack`, `webhook`
     config.yaml:7:22: routes[0].when.account[0]: there is no account of this name
       hint: did you mean `main`?

@@ -49,6 +49,8 @@ pub enum Endpoint {
     SetCrm,
     /// `GET /recording/ID`: the audio.
     Recording,
+    /// `GET /originate`: rings an extension and then a number.
+    Originate,
     /// Anything else, which is answered with 404.
     Other,
 }
@@ -60,6 +62,7 @@ impl Endpoint {
         match (method, path) {
             ("GET", "/cdrs") => (Self::Cdrs, ""),
             ("GET", "/voicemail_messages") => (Self::Voicemails, ""),
+            ("GET" | "POST", "/originate") => (Self::Originate, ""),
             ("POST", "/recording_url") => (Self::RecordingUrl, ""),
             ("GET", "/crm_integrations") => (Self::Crm, ""),
             ("POST", "/crm_integrations") => (Self::SetCrm, ""),

@@ -55,6 +55,8 @@ pub struct PbxOptions {
     pub audio: Bytes,
     /// Its `Content-Type`.
     pub audio_type: String,
+    /// The extensions that there are: others cannot be rung.
+    pub extensions: Vec<String>,
 }
 
 impl Default for PbxOptions {
@@ -82,6 +84,7 @@ impl Default for PbxOptions {
             url_life: Duration::from_secs(3600),
             audio: audio::tone(Duration::from_millis(1500), 440.0).into(),
             audio_type: "audio/wav".into(),
+            extensions: ["1001", "1002", "1014"].map(String::from).into(),
         }
     }
 }
@@ -97,17 +100,19 @@ pub struct Limits {
     pub voicemails: Option<usize>,
     /// `POST /recording_url` and `POST /voicemail_recording_url` together.
     pub recordings: Option<usize>,
+    /// `GET /originate`.
+    pub originate: Option<usize>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cdrs: Some(6), cdr_detail: Some(6), voicemails: Some(6), recordings: Some(5) }
+        Self { cdrs: Some(6), cdr_detail: Some(6), voicemails: Some(6), recordings: Some(5), originate: Some(100) }
     }
 }
 
 impl Limits {
     /// As much as anybody likes.
-    pub const NONE: Self = Self { cdrs: None, cdr_detail: None, voicemails: None, recordings: None };
+    pub const NONE: Self = Self { cdrs: None, cdr_detail: None, voicemails: None, recordings: None, originate: None };
 }
 
 /// Ways to write yes and no.
