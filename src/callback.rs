@@ -265,13 +265,13 @@ impl Presses {
     ) -> Result<Press, CallbackError> {
         let presses = self.of.entry(event).or_default();
         let recent = |press: &&Press, span: Duration| crate::cursor::ahead(press.at, span) > now;
-        let known = presses.iter().rev().find(|press| match &key {
-            Some(_) => press.key == key,
-            // What was refused may be tried again.
-            None => {
-                let refused = press.outcome.get().is_some_and(Result::is_err);
-                press.key.is_none() && press.extension == extension && !refused && recent(press, SAME_PRESS)
+        let known = presses.iter().rev().find(|press| {
+            if key.is_some() {
+                return press.key == key;
             }
+            // What was refused may be tried again.
+            let refused = press.outcome.get().is_some_and(Result::is_err);
+            press.key.is_none() && press.extension == extension && !refused && recent(press, SAME_PRESS)
         });
         if let Some(known) = known {
             return Ok(known.clone());

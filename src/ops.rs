@@ -15,9 +15,11 @@ use crate::outbox::{Delivery, State};
 use crate::store::{Batch, Store, StoreError};
 use crate::track;
 
+mod board;
 mod pick;
 mod view;
 
+pub use board::{Board, Matter};
 pub use view::{CalledParty, DeliveryView, EventView, NextStep, Party, Reason, StateName, Told};
 
 /// Why an operator does not get what they asked for.

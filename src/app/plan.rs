@@ -118,6 +118,8 @@ impl Plan {
         };
         Site {
             token: config.http.token.clone(),
+            // One that is no name has not passed the configuration's checks.
+            trusted_header: config.http.trusted_header.as_ref().and_then(|name| name.parse().ok()),
             public_url: self.public_url.clone(),
             links: self.linker(&core.link_keys),
             locale: config.locale,

@@ -200,6 +200,11 @@ impl Ledger {
         }
     }
 
+    /// Since when a condition holds, as far as that was noted.
+    pub(super) fn since(&self, condition: &Condition) -> Option<Timestamp> {
+        self.held.get(condition).filter(|held| held.gone.is_none()).map(|held| held.since.at)
+    }
+
     /// Forgets what is about something that is not there any more.
     pub(super) fn retain(&mut self, keep: impl Fn(&Condition) -> bool) {
         self.held.retain(|condition, _| keep(condition));

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::condition::{Cause, Condition, Notice, PbxTrouble, Reason};
+use crate::condition::{Cause, Condition, News, Notice, PbxTrouble, Reason};
 use crate::outbox::{Delivery, FailureKind, State};
 use crate::store::{Backlog, Source, Store, StoreError};
 use crate::units::format_duration;
@@ -193,6 +193,24 @@ impl Health {
         overdue.sort_unstable();
         let unread = known.sources.values().filter(|reading| reading.read.is_none()).count();
         Audit { unwritable, stale, overdue, unread }
+    }
+
+    /// What holds now, each as the notice of it would be told. Without an audit: what watchers and lanes have reported,
+    /// which costs nothing to ask.
+    pub fn holding(&self, audit: Option<&Audit>, now: Moment) -> Vec<Notice> {
+        let known = self.known();
+        let nothing = Audit { unwritable: None, stale: Vec::new(), overdue: Vec::new(), unread: 0 };
+        let sightings = known.conditions(audit.unwrap_or(&nothing), now);
+        let mut notices: Vec<Notice> = sightings
+            .into_iter()
+            .map(|Sighting { condition, since, reason }| {
+                let since = known.ledger.since(&condition).unwrap_or(since.at).min(since.at);
+                let covers = vec![condition.clone()];
+                Notice { condition, covers, since, at: now.at, news: News::Failing(reason) }
+            })
+            .collect();
+        notices.sort_by(|one, other| one.condition.cmp(&other.condition));
+        notices
     }
 
     /// Takes note of what holds now. Returns what has just held for `telling.after`.

@@ -35,6 +35,7 @@ pub use self::facts::extension;
 use self::facts::{Context, Data};
 pub use self::facts::{Facts, Recording, Repeated};
 pub use self::look::Look;
+pub use self::notice::in_words;
 use self::templates::Templates;
 use crate::body::Body;
 use crate::event::{Closed, Event, EventType};

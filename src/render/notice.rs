@@ -23,6 +23,9 @@ pub(super) const INK: &str =
 pub(super) const MUTED: &str = "color:#57606a;font-size:14px;line-height:20px;";
 const FONT: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;";
 
+/// Whose trouble it is: a mail stands among others.
+const FROM: &str = "ringback: ";
+
 /// The dates of a notice, as people write them.
 struct When {
     since: String,
@@ -49,7 +52,7 @@ impl Words {
             Locale::Tr => tr::words(notice, &when),
             Locale::En => en::words(notice, &when),
         };
-        Self { title: format!("ringback: {}", words.title), ..words }
+        Self { title: format!("{FROM}{}", words.title), ..words }
     }
 
     /// The lines under the title.
@@ -61,6 +64,13 @@ impl Words {
         }
         lines
     }
+}
+
+/// What a notice says, for a page: the title, and the lines under it.
+pub fn in_words(notice: &Notice, locale: Locale, timezone: &TimeZone) -> (String, Vec<String>) {
+    let words = Words::new(notice, locale, timezone);
+    let title = words.title.strip_prefix(FROM).unwrap_or(&words.title).to_owned();
+    (title, words.lines(notice))
 }
 
 impl Renderer {

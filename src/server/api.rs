@@ -1,17 +1,21 @@
 //! The outbox and the events as JSON (contract section 5): the same as the command line, which asks here too.
 //!
-//! Numbers and names are masked unless the query says `reveal=true`. Whoever mounts this router says who may come.
+//! Numbers and names are masked unless the query says `reveal=true`. Over the control socket whoever reaches it may ask
+//! ([`router`]), over TCP whoever has the token ([`guarded`]), and is not told what is wrong inside.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
+use super::auth::Denied;
+use super::pages::Pages;
 use crate::metrics::Metrics;
 use crate::ops::{ClosedByHand, Deliveries, Desk, Done, Events, Filter, OpsError, Shown};
 
@@ -51,22 +55,84 @@ pub struct Trouble {
     pub error: String,
 }
 
-/// `/api/v1`.
+/// `/api/v1` for whoever reaches it.
 pub fn router(context: Context) -> Router {
+    Router::new().nest("/api/v1", routes(context)).fallback(nothing_here)
+}
+
+/// The same, to be nested at `/api/v1`, for whoever has the token.
+pub(super) fn guarded(context: Context, pages: Arc<Pages>) -> Router {
+    routes(context).layer(from_fn_with_state(pages, guard))
+}
+
+fn routes(context: Context) -> Router {
     Router::new()
-        .route("/api/v1/deliveries", get(deliveries))
-        .route("/api/v1/deliveries/retry", post(retry))
-        .route("/api/v1/deliveries/drop", post(drop_these))
-        .route("/api/v1/deliveries/{id}", get(delivery))
-        .route("/api/v1/deliveries/{id}/retry", post(retry_one))
-        .route("/api/v1/deliveries/{id}/drop", post(drop_one))
-        .route("/api/v1/events", get(events))
-        .route("/api/v1/events/{id}/close", post(close))
-        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .route("/deliveries", get(deliveries))
+        .route("/deliveries/retry", post(retry))
+        .route("/deliveries/drop", post(drop_these))
+        .route("/deliveries/{id}", get(delivery))
+        .route("/deliveries/{id}/retry", post(retry_one))
+        .route("/deliveries/{id}/drop", post(drop_one))
+        .route("/events", get(events))
+        .route("/events/{id}/close", post(close))
+        .fallback(nothing_here)
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
         })
         .with_state(context)
+}
+
+async fn nothing_here() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+}
+
+/// Lets requests with the right token through, and nothing out that is not for strangers.
+async fn guard(State(pages): State<Arc<Pages>>, request: Request, next: Next) -> Response {
+    let site = match pages.site() {
+        Ok(site) => site,
+        Err(text) => return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text).into_response(),
+    };
+    let Some(token) = &site.token else {
+        let text = "the API is closed: there is no `http.token`\nhint: set it in the configuration";
+        return Refusal::new(StatusCode::FORBIDDEN, text).into_response();
+    };
+    let now = pages.clock().tick();
+    let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let denied = match given.and_then(bearer) {
+        Some(given) => pages.gate.token(given, token, now).err(),
+        None => Some(pages.gate.pause(now).map_or(Denied::Wrong, Denied::TooMany)),
+    };
+    match denied {
+        None => outward(next.run(request).await),
+        Some(Denied::TooMany(wait)) => {
+            let wait = wait.as_secs().max(1);
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens; try again later");
+            ([(header::RETRY_AFTER, wait.to_string())], refusal).into_response()
+        }
+        Some(Denied::Wrong) => {
+            let text = "this needs the token\nhint: send `Authorization: Bearer TOKEN` with that of `http.token`";
+            let refusal = Refusal::new(StatusCode::UNAUTHORIZED, text);
+            ([(header::WWW_AUTHENTICATE, "Bearer realm=\"ringback\"")], refusal).into_response()
+        }
+    }
+}
+
+/// The token of an `Authorization` header. The scheme is written in any case (RFC 9110, section 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked("bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// What went wrong inside is for the log.
+fn outward(answer: Response) -> Response {
+    match answer.extensions().get::<Inside>() {
+        Some(Inside(detail)) => {
+            tracing::error!(detail, "a request to the API could not be answered");
+            let text = "the store cannot be read or written; the log of ringback says why";
+            Refusal::new(answer.status(), text).into_response()
+        }
+        None => answer,
+    }
 }
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -178,23 +244,29 @@ impl Query {
 struct Refusal {
     status: StatusCode,
     text: String,
+    /// The text is for whoever runs ringback.
+    inside: bool,
 }
+
+/// Marks an answer whose text must not leave this machine; holds that text.
+#[derive(Clone)]
+struct Inside(String);
 
 impl Refusal {
     fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, text: text.into() }
+        Self { status, text: text.into(), inside: false }
     }
 }
 
 impl From<OpsError> for Refusal {
     fn from(error: OpsError) -> Self {
-        let status = match error {
-            OpsError::NotAnId { .. } => StatusCode::BAD_REQUEST,
-            OpsError::Unknown { .. } => StatusCode::NOT_FOUND,
-            OpsError::Ambiguous { .. } | OpsError::Refused(_) => StatusCode::CONFLICT,
-            OpsError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        let (status, inside) = match error {
+            OpsError::NotAnId { .. } => (StatusCode::BAD_REQUEST, false),
+            OpsError::Unknown { .. } => (StatusCode::NOT_FOUND, false),
+            OpsError::Ambiguous { .. } | OpsError::Refused(_) => (StatusCode::CONFLICT, false),
+            OpsError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, true),
         };
-        Self::new(status, error.to_string())
+        Self { status, text: error.to_string(), inside }
     }
 }
 
@@ -206,6 +278,43 @@ impl From<JsonRejection> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, Json(Trouble { error: self.text })).into_response()
+        let inside = self.inside.then(|| Inside(self.text.clone()));
+        let mut answer = (self.status, Json(Trouble { error: self.text })).into_response();
+        if let Some(inside) = inside {
+            answer.extensions_mut().insert(inside);
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_bearer_token_is_read_in_the_spellings_of_the_scheme() {
+        assert_eq!(bearer(b"Bearer t0ken"), Some(&b"t0ken"[..]));
+        assert_eq!(bearer(b"bearer  t0ken "), Some(&b"t0ken"[..]));
+        for other in ["", "Basic dDprZW4=", "Bearer", "t0ken", "Bearert0ken"] {
+            assert_eq!(bearer(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_the_store_stays_inside() {
+        let failed = || StoreError::Failed { path: "/var/lib/x".into(), action: "be read", cause: "EIO".into() };
+        let read = |answer: Response| async {
+            let status = answer.status();
+            let bytes = axum::body::to_bytes(answer.into_body(), 1 << 16).await.unwrap();
+            (status, String::from_utf8(bytes.into()).unwrap())
+        };
+        let (status, body) = read(outward(Refusal::from(OpsError::from(failed())).into_response())).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("the log of ringback says why") && !body.contains("/var/lib/x"), "{body}");
+        let (_, body) = read(Refusal::from(OpsError::from(failed())).into_response()).await;
+        assert!(body.contains("/var/lib/x"), "the operator on this machine is told: {body}");
+        let refused = OpsError::Refused("it is settled already".to_owned());
+        assert!(read(outward(Refusal::from(refused).into_response())).await.1.contains("settled already"));
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP server: health, metrics, and the hook for the PBX.
+//! The HTTP server: health and metrics, the API and the board, and the hook for the PBX.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,21 @@ use crate::ops::Desk;
 use crate::store::Store;
 
 pub mod api;
+mod assets;
+mod auth;
+mod board;
 pub mod control;
+mod frame;
 mod links;
+mod live;
+mod login;
+mod page;
+mod pages;
 pub mod push;
 pub mod serve;
 pub mod site;
 
+use self::pages::Pages;
 pub use push::Forward;
 pub use serve::Limits;
 pub use site::{Callback, ChannelFacts, Site, Sites};
@@ -56,11 +65,14 @@ pub struct Context {
 /// Serves until `stop`.
 pub async fn serve(listener: TcpListener, context: Context, limits: Limits, stop: CancellationToken) {
     let sites = context.sites.clone();
-    serve::serve(listener, router(context), sites, limits, stop).await;
+    let pages = Arc::new(Pages::new(context.clone(), stop.clone()));
+    let router = router(context, &pages);
+    tokio::join!(serve::serve(listener, router, sites, limits, stop), pages.live.run());
 }
 
 /// What is served over TCP.
-fn router(context: Context) -> axum::Router {
+fn router(context: Context, pages: &Arc<Pages>) -> axum::Router {
+    let of_api = api::Context { desk: context.desk.clone(), metrics: Arc::clone(&context.metrics) };
     let links = links::router(links::Context {
         store: Arc::clone(&context.store),
         desk: context.desk.clone(),
@@ -74,6 +86,8 @@ fn router(context: Context) -> axum::Router {
         .route("/metrics", get(metrics))
         .merge(push::router())
         .with_state(context)
+        .nest("/api/v1", api::guarded(of_api, Arc::clone(pages)))
+        .merge(board::router(Arc::clone(pages)))
         .merge(links)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use axum::http::HeaderName;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use url::Url;
@@ -19,6 +20,8 @@ use crate::recording::Recordings;
 pub struct Site {
     /// Of the board and the API; without one both are closed.
     pub token: Option<Secret>,
+    /// Whoever comes with it is let in to the board: `http.trusted_header`.
+    pub trusted_header: Option<HeaderName>,
     /// How browsers reach the server: `http.public_url`.
     pub public_url: Option<Url>,
     /// Makes and opens the links in messages; with `public_url` only.

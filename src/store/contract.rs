@@ -45,6 +45,7 @@ macro_rules! exercise {
             a_row_of_the_outbox_is_found_by_its_id
             what_a_person_has_closed_no_commit_opens_again
             list_events_gives_the_events_that_are_wanted
+            the_revision_grows_with_events_and_deliveries_and_with_nothing_else
             a_fetch_is_noted_durably_beside_whatever_else_is_written
             until_when_a_summary_was_dealt_with_is_noted_durably
             prune_forgets_what_is_old_and_finished_and_keeps_the_rest
@@ -644,6 +645,33 @@ pub(super) async fn list_events_gives_the_events_that_are_wanted(open: impl Asyn
     assert_eq!(store.list_events(&|_| true).await.unwrap().len(), 2);
     assert_eq!(store.list_events(&Event::is_open).await.unwrap(), [event("open")]);
     assert_eq!(store.list_events(&|event| event.uuid == "quiet").await.unwrap(), [quiet]);
+}
+
+pub(super) async fn the_revision_grows_with_events_and_deliveries_and_with_nothing_else(
+    open: impl AsyncFn(Moment) -> Shared,
+) {
+    let now = morning();
+    let store = open(now).await;
+    let mut seen = store.revision();
+    let mut has_grown = || {
+        let before = std::mem::replace(&mut seen, store.revision());
+        store.revision() > before
+    };
+    store.commit(batch([delivery("u1", "crm")]), now).await.unwrap();
+    assert!(has_grown(), "a new delivery");
+    let claim = claim_one(&store, now).await;
+    store.ping().await.unwrap();
+    store
+        .commit(Batch { cursor: Some((calls(), Cursor::first(now.at, LEASE))), ..Batch::default() }, now)
+        .await
+        .unwrap();
+    assert!(!has_grown(), "nothing that anybody is shown");
+    store.settle(&[delivered(claim)], now).await.unwrap();
+    assert!(has_grown(), "a delivery that was delivered");
+    store.commit(Batch { events: vec![event("u1")], ..Batch::default() }, now).await.unwrap();
+    assert!(has_grown(), "an event");
+    store.close(&event("u1"), now).await.unwrap();
+    assert!(has_grown(), "an event that a person has closed");
 }
 
 pub(super) async fn a_fetch_is_noted_durably_beside_whatever_else_is_written(open: impl AsyncFn(Moment) -> Shared) {

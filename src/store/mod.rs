@@ -213,6 +213,10 @@ pub trait Store: Send + Sync {
     /// Forgets closed and quiet events, finished deliveries and notes that are older than `before`. Returns how many.
     async fn prune(&self, before: Timestamp) -> Result<usize, StoreError>;
 
+    /// A number that has grown when an event or a delivery has changed, or is new, since it was last asked for: whoever
+    /// shows them need not read them all to know. Begins anew with the process.
+    fn revision(&self) -> u64;
+
     /// Whether it can write, tried by writing.
     async fn ping(&self) -> Result<(), StoreError>;
 

@@ -14,7 +14,7 @@ const SECRETS: [(&str, &str); 7] = [
     ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/X0"),
     ("SLACK_BOT_TOKEN", "xoxb-0"),
     ("CRM_SECRET", WEBHOOK_SECRET),
-    ("RINGBACK_TOKEN", "0123456789abcdef"),
+    ("RINGBACK_TOKEN", "a-token-of-the-example"),
     ("RINGBACK_PUSH_SECRET", "0123456789abcdef"),
 ];
 

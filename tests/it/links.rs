@@ -26,7 +26,7 @@ fn office_with(options: PbxOptions) -> Office {
     let mut office = Office::on(Clock::manual(MORNING.parse().unwrap()), options);
     office.listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     office.http = format!(", public_url: '{PUBLIC}'");
-    office.extra = "callback: {extension: '1001'}".to_owned();
+    "callback: {extension: '1001'}".clone_into(&mut office.extra);
     office
 }
 

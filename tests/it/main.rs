@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 #![expect(clippy::unchecked_time_subtraction, reason = "a test that goes below zero fails")]
 
+mod api;
 mod attach;
 mod binary;
+mod board;
 mod bodies;
 mod bounds;
 mod broken;
@@ -42,4 +44,5 @@ mod traps_settled;
 mod traps_start;
 mod traps_time;
 mod traps_trouble;
+mod web;
 mod week;

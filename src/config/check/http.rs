@@ -1,17 +1,56 @@
-//! Whether browsers can be sent to the public URL, and whether the token keeps anybody out.
+//! Whether browsers can be sent to the public URL, and whether token and trusted header keep anybody out.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::problems::Findings;
 use super::super::shape::Config;
 use super::{absolute_http, at_least};
+use crate::private::Secret;
 
-/// A link that dies within minutes is no help, and one that lives for years belongs to whoever finds the mail.
-const SHORTEST_LINK: Duration = Duration::from_secs(3600);
+/// Links are dated by the second.
+const SHORTEST_LINK: Duration = Duration::from_secs(1);
 
-/// Shorter tokens can be guessed.
-const SHORTEST_TOKEN: usize = 16;
+/// Lengths of a header's name that are not a mistake.
+const HEADER: RangeInclusive<usize> = 1..=100;
+
+/// Headers, and with a hyphen at the end beginnings of headers, that say nothing of who somebody is.
+const SENT_ANYHOW: [&str; 33] = [
+    "accept",
+    "accept-",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-",
+    "cookie",
+    "date",
+    "dnt",
+    "forwarded",
+    "host",
+    "if-",
+    "keep-alive",
+    "last-event-id",
+    "origin",
+    "pragma",
+    "priority",
+    "proxy-",
+    "range",
+    "referer",
+    "sec-",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+];
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let http = &config.http;
@@ -35,10 +74,30 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         let hint = Some("remove `listen: off`, or `public_url`".to_owned());
         findings.at(path, "links would lead to a server that is switched off", hint);
     }
-    if let Some(token) = &http.token
-        && token.expose().chars().count() < SHORTEST_TOKEN
-    {
-        let hint = Some("at least 16 characters, for example of `openssl rand -base64 24`".to_owned());
-        findings.at("http.token", "too short to keep anybody out", hint);
+    if http.token.as_ref().is_some_and(Secret::is_empty) {
+        let hint = Some("a long random one, for example of `openssl rand -base64 24`, or no `token` at all".to_owned());
+        findings.at("http.token", "must not be empty: everybody would be let in", hint);
     }
+    if let Some(name) = &http.trusted_header {
+        trusted_header(name, http.token.is_some(), findings);
+    }
+}
+
+fn trusted_header(name: &str, with_token: bool, findings: &mut Findings<'_>) {
+    let path = "http.trusted_header";
+    let hint = |text: &str| Some(text.to_owned());
+    if !HEADER.contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        findings.at(path, "not the name of a header", hint("letters, digits and hyphens: X-Forwarded-User"));
+    } else if SENT_ANYHOW.iter().any(|known| is_or_begins_with(name, known)) {
+        let message = "browsers or proxies send this header with every request: it would let everybody in";
+        findings.at(path, message, hint("one that your proxy sets for whom it has let in: X-Forwarded-User"));
+    } else if !with_token {
+        let message = "without `http.token` the board is closed to everybody";
+        findings.at(path, message, hint("set `http.token` too; the API needs it in any case"));
+    }
+}
+
+fn is_or_begins_with(name: &str, known: &str) -> bool {
+    let start = if known.ends_with('-') { name.get(..known.len()) } else { Some(name) };
+    start.is_some_and(|start| start.eq_ignore_ascii_case(known))
 }

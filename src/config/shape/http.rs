@@ -20,6 +20,9 @@ pub struct Http {
     pub public_url: Option<String>,
     /// Whoever has it may use the board and the API. Or `token_file`.
     pub token: Option<Secret>,
+    /// A header that only the reverse proxy before it can set, with the name of whom it has let in: whoever comes with it
+    /// sees the board without logging in. Needs `token`.
+    pub trusted_header: Option<String>,
     /// How long the links in messages work.
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "DurationText")]
@@ -28,6 +31,12 @@ pub struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: None, public_url: None, token: None, link_ttl: Duration::from_secs(7 * 86_400) }
+        Self {
+            listen: None,
+            public_url: None,
+            token: None,
+            trusted_header: None,
+            link_ttl: Duration::from_secs(7 * 86_400),
+        }
     }
 }

@@ -840,3 +840,24 @@ fn a_line_ends_where_an_editor_ends_it() {
     let text = told("{a: {name: b\u{2028}c\u{2028}d..\n\nTok, url: k}, X: {`X-A: b}}");
     assert!(text.starts_with("config.yaml:3:19: "), "{text}");
 }
+
+#[test]
+fn a_trusted_header_is_one_that_only_a_proxy_sets_and_needs_the_token() {
+    let told = |http: &str| match parsed(&format!("{MINIMAL}http: {{{http}}}\n")) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    };
+    let token = "token: a-token-of-the-board";
+    assert_eq!(told(&format!("{token}, trusted_header: X-Forwarded-User")), "");
+    assert_eq!(told(&format!("{token}, trusted_header: Remote-User")), "");
+    for everybodys in ["Cookie", "accept-language", "Sec-Fetch-Site", "X-Forwarded-For", "te"] {
+        let told = told(&format!("{token}, trusted_header: {everybodys}"));
+        assert!(told.contains("http.trusted_header: browsers or proxies send this header"), "{everybodys}: {told}");
+    }
+    for broken in ["''", "'X User'", "'X:'", "Kullanıcı"] {
+        let told = told(&format!("{token}, trusted_header: {broken}"));
+        assert!(told.contains("http.trusted_header: not the name of a header"), "{broken}: {told}");
+    }
+    let alone = told("trusted_header: X-Forwarded-User");
+    assert!(alone.contains("http.trusted_header: without `http.token` the board is closed"), "{alone}");
+}

@@ -132,9 +132,10 @@ async fn listen(State(context): State<Context>, Path(token): Path<String>, heade
         Err(closed) => return closed.into_response(),
     };
     let now = context.clock.moment();
-    let link = match opened.event.recording {
-        true => opened.site.recordings.link(&opened.event, now.tick + URL_PATIENCE).await,
-        false => None,
+    let link = if opened.event.recording {
+        opened.site.recordings.link(&opened.event, now.tick + URL_PATIENCE).await
+    } else {
+        None
     };
     let Some(link) = link else {
         return if wants_page(&headers) {

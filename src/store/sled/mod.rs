@@ -6,6 +6,7 @@
 //! Rows stay under 4 KB, `len()` is never called, and opening is guarded against sled's panics on damaged files.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -439,6 +440,10 @@ impl Store for SledStore {
             self.write(writes.by_ref().take(500).collect(), now).await?;
         }
         Ok(count)
+    }
+
+    fn revision(&self) -> u64 {
+        self.shared.revision.load(Ordering::Relaxed)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

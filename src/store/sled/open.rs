@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -111,6 +112,7 @@ impl SledStore {
             lanes: Mutex::default(),
             closed: Mutex::default(),
             fresh: Mutex::default(),
+            revision: AtomicU64::default(),
         });
         let (writer, orders) = mpsc::channel();
         let (moving, broken, path) = (None, None, path.display().to_string());

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -52,6 +53,23 @@ pub(super) enum Write {
     Panic,
 }
 
+impl Write {
+    /// Whether it is about an event or a delivery, not what is noted beside them. What is removed is old.
+    pub(super) fn shows(&self) -> bool {
+        match self {
+            Self::Event(..)
+            | Self::NewDelivery(..)
+            | Self::Settled(..)
+            | Self::Revive(..)
+            | Self::Drop(..)
+            | Self::Close(..) => true,
+            Self::Put(..) | Self::Remove(_) => false,
+            #[cfg(test)]
+            Self::Panic => false,
+        }
+    }
+}
+
 /// A row that is changed only if it is still as its reader saw it.
 pub(super) struct Seen {
     pub(super) key: Vec<u8>,
@@ -67,6 +85,8 @@ pub(super) struct Shared {
     /// Events that a person has closed since the store was opened: older news of them must not open them again.
     pub(super) closed: Mutex<HashSet<EventId>>,
     pub(super) fresh: Mutex<Fresh>,
+    /// Grows with each write that shows.
+    pub(super) revision: AtomicU64,
 }
 
 impl Shared {
@@ -212,6 +232,9 @@ impl Writer {
         }
         if result.is_ok() {
             self.publish(&group);
+            if group.iter().flat_map(|order| &order.writes).any(Write::shows) {
+                self.shared.revision.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let result = result.map_err(|error| self.failed(&error.to_string()));
         for order in group {
