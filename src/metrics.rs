@@ -41,6 +41,11 @@ struct AccountOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ChannelOutcome {
     channel: String,
     outcome: &'static str,
@@ -140,6 +145,8 @@ pub struct Metrics {
     paused: Family<ChannelLabels, Gauge<i64, AtomicI64>>,
     recording_urls: Family<AccountOutcome, Counter>,
     degraded: Family<ChannelLabels, Counter>,
+    pushes: Family<AccountOutcome, Counter>,
+    forwards: Family<Outcome, Counter>,
 }
 
 impl Default for Metrics {
@@ -159,6 +166,8 @@ impl Default for Metrics {
             paused: Family::default(),
             recording_urls: Family::default(),
             degraded: Family::default(),
+            pushes: Family::default(),
+            forwards: Family::default(),
             registry: Registry::default(),
         };
         // The library appends `_total` to counters by itself.
@@ -195,6 +204,8 @@ impl Default for Metrics {
             "Messages sent as plain text because their template failed",
             metrics.degraded.clone(),
         );
+        registry.register("pushes", "Posts of the PBX by what came of them", metrics.pushes.clone());
+        registry.register("forwards", "Posts of the PBX that were to be passed on", metrics.forwards.clone());
         let build = Family::<BuildLabels, Gauge<i64, AtomicI64>>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "This build", build);
@@ -291,6 +302,16 @@ impl Metrics {
     /// A message was sent as plain text because its template failed.
     pub fn degraded(&self, channel: &str) {
         self.degraded.get_or_create(&ChannelLabels { channel: channel.to_owned() }).inc();
+    }
+
+    /// The PBX has posted something.
+    pub fn push(&self, account: &str, outcome: &'static str) {
+        self.pushes.get_or_create(&AccountOutcome { account: account.to_owned(), outcome }).inc();
+    }
+
+    /// What the PBX has posted was passed on, or not.
+    pub fn forward(&self, outcome: &'static str) {
+        self.forwards.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// The text that Prometheus reads ([`CONTENT_TYPE`]).

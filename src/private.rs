@@ -4,6 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// A key, password, token or signing secret. Never printed; [`Secret::expose`] is the only way to the text.
 ///
@@ -21,6 +22,13 @@ impl Secret {
     /// The text itself, for the one place that sends or signs with it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is what somebody says that it is. It takes no longer when the beginning is right: what is compared are
+    /// digests, and all of them.
+    pub fn is(&self, given: &str) -> bool {
+        let (own, given) = (Sha256::digest(self.0.as_bytes()), Sha256::digest(given.as_bytes()));
+        own.iter().zip(given).fold(0, |difference, (own, given)| difference | (own ^ given)) == 0
     }
 
     /// Whether there is no text at all.

@@ -1,4 +1,4 @@
-//! The whole pipeline, measured end to end: `cargo bench --bench pipeline [-- --quick] [--burst] [--binary FILE]`.
+//! The whole pipeline, measured end to end: `cargo bench --bench pipeline [-- --quick] [--burst] [--push] [--binary FILE]`.
 //!
 //! Three processes: this driver, which only waits; the world (a simulated PBX and a receiver); and the real
 //! `ringback run` between them, measured from outside. In the same run, against the same receiver: plain POSTs of the
@@ -7,7 +7,7 @@
 //!
 //! A missed limit is said and is no failure, since a busy machine must not break a build; a delivery that is lost or
 //! comes twice is one. `--quick` measures less of everything; `--burst` leaves out all but the burst and the plain
-//! POSTs, for a profiler; `--binary` measures another build of ringback.
+//! POSTs, for a profiler; `--push` all but the calls that the PBX posts; `--binary` measures another build of ringback.
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it has measured")]
 
 mod daemon;
@@ -47,14 +47,19 @@ fn main() -> Result<()> {
         rounds: 5,
         burst: 5000,
         trickle: 1000,
+        pushes: 200,
         starts: 5,
     };
     if has("--quick") {
-        bench = Bench { rounds: 3, burst: 1000, trickle: 250, starts: 3, ..bench };
+        bench = Bench { rounds: 3, burst: 1000, trickle: 250, pushes: 50, starts: 3, ..bench };
     }
-    bursts(&bench)?;
-    if !has("--burst") {
-        others(&bench)?;
+    if has("--push") {
+        pushed(&bench)?;
+    } else {
+        bursts(&bench)?;
+        if !has("--burst") {
+            others(&bench)?;
+        }
     }
     println!("PASS  every event delivered once, also over a restart");
     Ok(())
@@ -98,9 +103,22 @@ fn others(bench: &Bench<'_>) -> Result<()> {
     let p99 = quantile(&latencies, 0.99);
     verdict("seen to delivered, p99, ms", p99, 50.0, p99 < 50.0);
     println!("      at 50 a second: median {:.1}, longest {:.1}", quantile(&latencies, 0.5), quantile(&latencies, 1.0));
+    pushed(bench)?;
     let singly = limits::appends(bench.folder, bench.burst, 1)?;
     let grouped = limits::appends(bench.folder, bench.burst, 100)?;
     println!("      flushed appends a second: {singly:.0} one at a time, {grouped:.0} in groups of 100");
+    Ok(())
+}
+
+fn pushed(bench: &Bench<'_>) -> Result<()> {
+    let waits = bench.pushed()?;
+    let p99 = quantile(&waits, 0.99);
+    verdict("end of call to delivered, p99, ms", p99, 1500.0, p99 < 1500.0);
+    println!(
+        "      by push, listed 500 ms after: median {:.0}, longest {:.0}",
+        quantile(&waits, 0.5),
+        quantile(&waits, 1.0)
+    );
     Ok(())
 }
 

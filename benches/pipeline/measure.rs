@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use ringback::clock::Clock;
 use serde_json::Value;
 
-use crate::daemon::{CONCURRENCY, Daemon, SECRET};
+use crate::daemon::{CONCURRENCY, Daemon, SECRET, hook};
 use crate::limits::{Posted, Posts};
 use crate::process::Dialogue;
 use crate::stats::median;
@@ -15,6 +15,12 @@ use crate::world::{Order, Places, Report};
 
 /// Milliseconds between two events that trickle in: 50 a second.
 const TRICKLE_MS: u64 = 20;
+
+/// Milliseconds between the ends of two calls: five a second, many times what an office has.
+const PUSH_MS: u64 = 200;
+
+/// Milliseconds from the end of a call until the PBX lists it.
+const LISTED_AFTER_MS: u64 = 500;
 
 /// How often the PBX is read in a burst: seldom enough that the next read does not fall into it.
 const BURST_EVERY: &str = "2s";
@@ -35,6 +41,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) burst: usize,
     /// Events of the trickle.
     pub(crate) trickle: usize,
+    /// Calls whose ends are posted.
+    pub(crate) pushes: usize,
     /// Starts.
     pub(crate) starts: usize,
 }
@@ -121,6 +129,24 @@ impl Bench<'_> {
         let report = conserved(&mut world, self.trickle)?;
         world.end()?;
         Ok(report.latencies)
+    }
+
+    /// Missed calls one after the other, each posted by the PBX when it ends and listed a moment later: milliseconds from
+    /// the end to the delivery, sorted. The vendor's limit of requests is lifted: how it is kept is for the tests to show.
+    pub(crate) fn pushed(&self) -> Result<Vec<f64>> {
+        let folder = self.fresh("pushed")?;
+        let (mut world, places) = world()?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        world.say(&Order::Polls(1))?;
+        let daemon = Daemon::start_with_hook(self.binary, &places, &folder, port)?;
+        let _: Value = world.hear()?;
+        let order =
+            Order::Push { hook: hook(port), calls: self.pushes, every_ms: PUSH_MS, listed_after_ms: LISTED_AFTER_MS };
+        let _: Value = world.ask(&order)?;
+        daemon.stop()?;
+        let report = conserved(&mut world, self.pushes)?;
+        world.end()?;
+        Ok(report.waits)
     }
 
     /// From nothing to the first request, and nothing to do after that.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use ringback::clock::Clock;
-use ringback::sim::pbx::{Endpoint, Limits, PbxOptions, PbxSim, Request, SimVoicemail};
+use ringback::sim::pbx::{Crm, Endpoint, Limits, PbxOptions, PbxSim, Request, SimCall, SimVoicemail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -37,6 +37,18 @@ pub(crate) enum Order {
         events: usize,
         /// Milliseconds from one to the next.
         every_ms: u64,
+    },
+    /// So many calls are missed, one after the other; their ends are posted at once. Answers once as many deliveries have
+    /// come.
+    Push {
+        /// Where to post.
+        hook: String,
+        /// How many.
+        calls: usize,
+        /// Milliseconds from one to the next.
+        every_ms: u64,
+        /// Milliseconds from the end of a call until the PBX lists it.
+        listed_after_ms: u64,
     },
     /// Says what has come: [`Report`].
     Report,
@@ -67,6 +79,8 @@ pub(crate) struct Report {
     pub(crate) intake: f64,
     /// Milliseconds from the request that first showed an event to its arrival, sorted.
     pub(crate) latencies: Vec<f64>,
+    /// Milliseconds from the end of a call to its arrival, sorted: with [`Order::Push`].
+    pub(crate) waits: Vec<f64>,
     /// The body of the first delivery.
     pub(crate) body: String,
 }
@@ -130,6 +144,18 @@ impl World {
                 self.receiver.wait_for(events).await;
                 say(&json!({}))
             }
+            Order::Push { hook, calls, every_ms, listed_after_ms } => {
+                self.pbx.configure(|options| {
+                    options.crm = Crm { hangup: true, notification_url: Some(hook), ..Crm::default() };
+                });
+                let mut beat = tokio::time::interval(Duration::from_millis(every_ms));
+                for _ in 0..calls {
+                    beat.tick().await;
+                    self.miss(Duration::from_millis(listed_after_ms));
+                }
+                self.receiver.wait_for(calls).await;
+                say(&json!({}))
+            }
             Order::Report => say(&self.report()),
         }
     }
@@ -144,7 +170,7 @@ impl World {
         let moment = self.clock.moment();
         let start = moment.at.checked_sub(length).unwrap_or(moment.at);
         let first = self.listed.len();
-        let uuids: Vec<String> = (first..first + events).map(|n| format!("651f8a68-782e-11e7-a6b6-{n:012x}")).collect();
+        let uuids: Vec<String> = (first..first + events).map(uuid).collect();
         self.pbx.change(|data| {
             for uuid in &uuids {
                 let mut voicemail = SimVoicemail::unread(uuid.clone(), start, length);
@@ -153,6 +179,17 @@ impl World {
             }
         });
         self.listed.extend(uuids.into_iter().map(|uuid| (uuid, moment.tick)));
+    }
+
+    /// One more missed call, which ended just now.
+    fn miss(&mut self, visible_after: Duration) {
+        let moment = self.clock.moment();
+        let uuid = uuid(self.listed.len());
+        let call = SimCall::missed(uuid.clone(), moment.at, Duration::from_secs(20));
+        // Whoever called before is another caller: nobody's call settles that of another.
+        let caller_number = format!("0312{:07}", self.listed.len());
+        self.pbx.add_call(SimCall { visible_after, caller_number, ..call });
+        self.listed.push((uuid, moment.tick));
     }
 
     fn report(&self) -> Report {
@@ -176,6 +213,7 @@ impl World {
             let read = polls.iter().find(|(at, page)| *page == pages && *at >= seen);
             report.intake = read.map_or(0.0, |(at, _)| at.saturating_sub(seen).as_secs_f64());
         }
+        report.waits = self.latencies(arrivals.clone(), Some);
         report.latencies = self.latencies(arrivals, seen_at);
         report
     }
@@ -194,6 +232,10 @@ impl World {
         latencies.sort_by(f64::total_cmp);
         latencies
     }
+}
+
+fn uuid(n: usize) -> String {
+    format!("651f8a68-782e-11e7-a6b6-{n:012x}")
 }
 
 fn page(request: &Request) -> usize {

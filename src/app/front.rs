@@ -94,6 +94,7 @@ fn serve(listener: TcpListener, core: &Core, tasks: &mut Tasks, stop: &Cancellat
         desk: core.desk(),
         callbacks: core.callbacks.clone(),
         sites: core.sites.clone(),
+        forward: core.forward.clone(),
         clock: core.clock.clone(),
     };
     let (stop, ended) = (stop.child_token(), CancellationToken::new());

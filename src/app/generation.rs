@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Plan, sources};
@@ -14,6 +14,7 @@ use super::vigil;
 use super::{Core, keys};
 use crate::config::{Account, Config};
 use crate::dispatch::{self, Lane, Pace};
+use crate::event::Kind;
 use crate::heartbeat::Heartbeat;
 use crate::names::{self, Names};
 use crate::recording::Recordings;
@@ -22,6 +23,9 @@ use crate::store::{Source, StoreError};
 use crate::summary::Summaries;
 use crate::watch::{self, Asked, Watcher};
 use crate::watchdog::Watchdog;
+
+/// Calls that have ended while a watcher is busy; the read that follows is for all of them.
+const MOST_REPORTS: usize = 256;
 
 /// The parts of a configuration, wired and not yet running.
 pub(super) struct Parts {
@@ -33,6 +37,8 @@ pub(super) struct Parts {
     heartbeat: Option<Heartbeat>,
     pub(super) summaries: Summaries,
     site: Site,
+    /// For what is passed on.
+    client: reqwest::Client,
     /// When those before them are through.
     summaries_after: Option<oneshot::Receiver<()>>,
     recordings: Arc<Recordings>,
@@ -77,7 +83,7 @@ impl Parts {
         let (store, metrics) = (Arc::clone(&core.store), Arc::clone(&core.metrics));
         let mut recordings = Recordings::new(minters.collect(), store, core.clock.clone(), metrics);
         let first_run = if core.replaced { config.watch.max_age } else { config.watch.first_run };
-        let (mut watchers, mut readers) = (Vec::new(), Vec::new());
+        let (mut watchers, mut readers, mut calls_ended) = (Vec::new(), Vec::new(), HashMap::new());
         for (account, pbx) in config.accounts.iter().zip(pbxs) {
             let before =
                 legacy.as_mut().filter(|legacy| legacy.config.accounts.iter().any(|old| same_pbx(old, account)));
@@ -114,6 +120,11 @@ impl Parts {
                 if let Some(asked) = asked.as_mut().and_then(|asked| asked.remove(&source)) {
                     watcher.count_on(asked);
                 }
+                if kind == Kind::Call {
+                    let (sender, reports) = mpsc::channel(MOST_REPORTS);
+                    calls_ended.insert(account.name.clone(), sender);
+                    watcher.listen(reports);
+                }
                 watchers.push((source, watcher));
             }
         }
@@ -145,9 +156,21 @@ impl Parts {
         let paces = legacy.map(|legacy| legacy.paces_of_unchanged(config)).unwrap_or_default();
         let (watchdog, heartbeat) = (vigil::watchdog(plan, core), vigil::heartbeat(plan, core));
         let summaries = vigil::summaries(plan, core);
-        let site = plan.site(&recordings, core);
-        let names = readers;
-        Ok(Self { watchers, lanes, names, watchdog, heartbeat, summaries, site, summaries_after, recordings, paces })
+        let (names, client) = (readers, plan.client.clone());
+        let site = plan.site(&recordings, core, calls_ended);
+        Ok(Self {
+            watchers,
+            lanes,
+            names,
+            watchdog,
+            heartbeat,
+            summaries,
+            site,
+            client,
+            summaries_after,
+            recordings,
+            paces,
+        })
     }
 }
 
@@ -169,11 +192,13 @@ impl Generation {
             summaries,
             summaries_after,
             site,
+            client,
             recordings,
             ..
         } = parts;
         let mut before = parts.paces;
         core.sites.set(site);
+        core.forward.aim(config.push.forward_to.clone(), client);
         let retire = stop.child_token();
         let (mut asked, mut paces) = (HashMap::new(), HashMap::new());
         for (source, watcher) in watchers {

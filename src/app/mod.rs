@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::ops::{Channels, Desk};
 use crate::outbox::State;
 use crate::pbx::budget;
-use crate::server::Sites;
+use crate::server::{Forward, Sites};
 use crate::store::sled::SledStore;
 use crate::store::{Store, StoreError};
 
@@ -82,6 +82,8 @@ struct Core {
     channels: Channels,
     /// What the server answers by.
     sites: Sites,
+    /// Where the PBX's events are passed on.
+    forward: Forward,
     /// What may be asked about single calls, by account: the vendor counts on over a reload.
     details: Arc<Mutex<HashMap<String, budget::Shared>>>,
     /// Who calls back.
@@ -146,6 +148,7 @@ impl App {
             health: Arc::default(),
             channels: Channels::default(),
             sites: Sites::default(),
+            forward: Forward::default(),
             link_keys: Keys::default(),
             clock,
             readers: None,

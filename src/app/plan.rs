@@ -1,9 +1,11 @@
 //! What a configuration makes and what can be wrong with it: nothing here runs, and the store is not asked.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
 
 use super::{Core, StartError};
 use crate::body::{Body, BodyFormat};
@@ -15,6 +17,7 @@ use crate::heartbeat;
 use crate::http;
 use crate::link::{Keys, Linker};
 use crate::pbx::Pbx;
+use crate::pbx::report::Ended;
 use crate::private::Secret;
 use crate::recording::Recordings;
 use crate::render::{Look, Renderer};
@@ -97,7 +100,12 @@ impl Plan {
     }
 
     /// What the server answers by.
-    pub(super) fn site(&self, recordings: &Arc<Recordings>, core: &Core) -> Site {
+    pub(super) fn site(
+        &self,
+        recordings: &Arc<Recordings>,
+        core: &Core,
+        calls_ended: HashMap<String, mpsc::Sender<Ended>>,
+    ) -> Site {
         let Self { config, pbxs, .. } = self;
         let enabled = config.channels.iter().filter(|channel| channel.common.enabled);
         let facts = |channel: &config::Channel| ChannelFacts {
@@ -123,6 +131,8 @@ impl Plan {
                 caller_id: config.callback.caller_id.clone(),
             },
             follow_ups: Arc::clone(&self.follow_ups),
+            push_secret: config.push.secret.clone(),
+            calls_ended,
             recordings: Arc::clone(recordings),
         }
     }

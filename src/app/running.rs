@@ -88,6 +88,8 @@ impl Running {
         // Before a lane adds to them, or one that dies meanwhile would be counted twice.
         stop.run_until_cancelled(super::upkeep::count_dead(&core)).await;
         super::control::open(&core, &mut tasks, &stop);
+        let forward = core.forward.clone().run(core.clock.clone(), Arc::clone(&core.metrics), stop.clone());
+        tasks.add("the passing on of the PBX's events", forward);
         let generation = Generation::start(plan.config, parts, &core, &mut tasks, &stop);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "ringback runs");
         let (sender, requests) = mpsc::channel(1);

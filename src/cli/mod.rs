@@ -19,6 +19,7 @@ mod listing;
 mod messages;
 mod online;
 mod outbox;
+mod push;
 mod route;
 mod run;
 mod store;
@@ -89,6 +90,9 @@ enum Command {
     /// What was seen: missed calls and voicemails
     #[command(subcommand)]
     Events(outbox::EventsCommand),
+    /// Instant detection: where the PBX posts the ends of calls
+    #[command(subcommand)]
+    Push(push::Command),
     /// Every row as JSON lines: backup, moving, compacting
     #[command(subcommand)]
     Store(store::Command),
@@ -182,6 +186,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Route(options) => route::route(&load(args)?, options),
         Command::Deliveries(command) => block_on(outbox::deliveries(&load(args)?, command)),
         Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
+        Command::Push(command) => block_on(push::push(&load(args)?, command)),
         Command::Store(command) => block_on(store::store(&load(args)?, command)),
         Command::Schema => check::schema(),
         Command::Demo(options) => {

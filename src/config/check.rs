@@ -17,6 +17,7 @@ mod channels;
 mod escalate;
 mod health;
 mod http;
+mod push;
 mod routes;
 mod schedules;
 mod summaries;
@@ -48,6 +49,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     summaries::check(config, findings);
     health::check(config, findings);
     http::check(config, findings);
+    push::check(config, findings);
 }
 
 fn timezone(name: &str, findings: &mut Findings<'_>) {

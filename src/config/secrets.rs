@@ -7,7 +7,7 @@ use super::node::{Data, Node, Origin};
 use super::problems::Findings;
 
 /// Section and key of every secret.
-pub(super) const SECRETS: [(&str, &str); 8] = [
+pub(super) const SECRETS: [(&str, &str); 10] = [
     ("accounts[]", "api_key"),
     ("channels[]", "bot_token"),
     ("channels[]", "secret"),
@@ -16,10 +16,12 @@ pub(super) const SECRETS: [(&str, &str); 8] = [
     ("channels[].smtp", "password"),
     ("health", "heartbeat_url"),
     ("http", "token"),
+    ("push", "forward_to"),
+    ("push", "secret"),
 ];
 
 /// The one secret of which there may be several, one a line.
-const ONE_A_LINE: &str = "secret";
+const ONE_A_LINE: (&str, &str) = ("channels[]", "secret");
 
 /// A secret is a line or a few; a larger file is a mistake.
 const MAX_BYTES: usize = 16 * 1024;
@@ -44,7 +46,7 @@ pub(super) fn read_files(node: &mut Node, base: &Path, findings: &mut Findings<'
         };
         // From here on it is the secret itself, at the place of the key that is written.
         named.data = match taken {
-            Ok(Some(lines)) if *key == ONE_A_LINE => Data::List(
+            Ok(Some(lines)) if (section.as_str(), *key) == ONE_A_LINE => Data::List(
                 lines
                     .lines()
                     .map(|line| Node { data: Data::Text(line.to_owned()), origin: Origin::File, ..named.clone() })

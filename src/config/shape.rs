@@ -17,6 +17,7 @@ mod callback;
 mod delivery;
 mod health;
 mod http;
+mod push;
 mod routes;
 mod schedules;
 mod summaries;
@@ -25,6 +26,7 @@ pub use callback::*;
 pub use delivery::*;
 pub use health::*;
 pub use http::*;
+pub use push::*;
 pub use routes::*;
 pub use schedules::*;
 pub use summaries::*;
@@ -76,6 +78,9 @@ pub struct Config {
     /// Calling back through the PBX.
     #[serde(default)]
     pub callback: Callback,
+    /// Instant detection: the PBX posts its events.
+    #[serde(default)]
+    pub push: Push,
     /// Sample events and the channels that they must reach; run by `ringback check`.
     #[serde(default)]
     #[schemars(with = "OneOrManySchema<RouteTest>")]

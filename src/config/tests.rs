@@ -36,6 +36,7 @@ fn env(name: &str) -> Option<String> {
         "SLACK_WEBHOOK_URL" => "https://hooks.slack.com/services/T0/B0/topsecret",
         "SLACK_BOT_TOKEN" => "xoxb-topsecret",
         "SMTP_PASSWORD" => "hunter2hunter2",
+        "RINGBACK_PUSH_SECRET" => "push-from-env-00",
         "CRM_SECRET" => WHSEC,
         "RINGBACK_TOKEN" => "token-from-env",
         "PORT" => "2525",

@@ -3,17 +3,8 @@
 use super::node::{Data, Node};
 use super::problems::{Findings, join};
 
-/// What such a key may hold because it asks for nothing.
-#[derive(Clone, Copy)]
-enum Off {
-    /// Nothing only: here `false` and an empty list ask for something.
-    Null,
-    /// Nothing, `false` or an empty list.
-    Empty,
-}
-
-const KEYS: &[(&str, &str, Off)] =
-    &[("", "push", Off::Null), ("store", "url", Off::Empty), ("store", "url_file", Off::Empty)];
+/// Section and key. Such a key may hold nothing, `false` or an empty list, which ask for nothing.
+const KEYS: &[(&str, &str)] = &[("store", "url"), ("store", "url_file")];
 
 const VALUES: [(&str, &[&str]); 2] = [("routes[].when.event", &LATER_EVENTS), ("tests[].given.event", &LATER_EVENTS)];
 
@@ -28,9 +19,9 @@ const ESCALATIONS: [(&str, &str); 2] = [("call.unreturned", "call.missed"), ("vo
 /// Reports such keys and values, and takes them out of the tree.
 pub(super) fn refuse(node: &mut Node, findings: &mut Findings<'_>) {
     let pattern = node.pattern();
-    for (_, key, off) in KEYS.iter().filter(|(section, ..)| *section == pattern) {
+    for (_, key) in KEYS.iter().filter(|(section, _)| *section == pattern) {
         if let Some(found) = node.remove(key)
-            && !asks_for_nothing(&found.data, *off)
+            && !asks_for_nothing(&found.data)
         {
             let message = format!("`{key}` is not supported by this version of ringback");
             let path = join(&node.path, key);
@@ -64,10 +55,10 @@ pub(super) fn refuse(node: &mut Node, findings: &mut Findings<'_>) {
     }
 }
 
-fn asks_for_nothing(data: &Data, off: Off) -> bool {
-    match (data, off) {
-        (Data::Null, _) | (Data::Bool(false), Off::Empty) => true,
-        (Data::List(items), Off::Empty) => items.is_empty(),
+fn asks_for_nothing(data: &Data) -> bool {
+    match data {
+        Data::Null | Data::Bool(false) => true,
+        Data::List(items) => items.is_empty(),
         _ => false,
     }
 }

@@ -3,10 +3,12 @@
 pub mod audio;
 pub mod budget;
 pub mod client;
+pub mod crm;
 pub mod error;
 mod json;
 pub mod names;
 pub mod originate;
+pub mod report;
 mod row;
 pub mod stamps;
 pub mod wire;

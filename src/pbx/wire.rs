@@ -190,7 +190,7 @@ pub(super) fn object_of<'j>(json: &'j Json<'j>) -> Option<Row<'j>> {
     }
 }
 
-fn object(body: &[u8]) -> Result<Object<'_>, PbxError> {
+pub(super) fn object(body: &[u8]) -> Result<Object<'_>, PbxError> {
     match json(body)? {
         Json::Object(answer) => Ok(answer),
         _ => Err(missing("object")),
@@ -223,7 +223,7 @@ pub(super) fn missing(what: &str) -> PbxError {
     PbxError::Auth { text: format!("an answer without `{what}`") }
 }
 
-fn refused_key() -> PbxError {
+pub(super) fn refused_key() -> PbxError {
     PbxError::Auth { text: "Gecersiz anahtar".to_owned() }
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP server: health and metrics, the API and the board.
+//! The HTTP server: health and metrics, the API and the board, and the hook for the PBX.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +29,12 @@ mod live;
 mod login;
 mod page;
 mod pages;
+pub mod push;
 pub mod serve;
 pub mod site;
 
 use self::pages::Pages;
+pub use push::Forward;
 pub use serve::Limits;
 pub use site::{Callback, ChannelFacts, Site, Sites};
 
@@ -54,6 +56,8 @@ pub struct Context {
     pub callbacks: Callbacks,
     /// The configuration in force.
     pub sites: Sites,
+    /// Where the PBX's events are passed on.
+    pub forward: Forward,
     /// The time.
     pub clock: Clock,
 }
@@ -85,6 +89,7 @@ fn router(context: Context, pages: &Arc<Pages>) -> axum::Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(push::router())
         .with_state(context)
         .nest("/api/v1", api::guarded(of_api, Arc::clone(pages)))
         .merge(board::router(Arc::clone(pages)))

@@ -5,11 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::HeaderName;
 use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
 use url::Url;
 
 use crate::callback::Line;
 use crate::link::Linker;
 use crate::message::Locale;
+use crate::pbx::report::Ended;
 use crate::pbx::{Pbx, budget};
 use crate::private::Secret;
 use crate::recording::Recordings;
@@ -36,6 +38,10 @@ pub struct Site {
     pub callback: Callback,
     /// The channels that are told how what they were told has ended.
     pub follow_ups: Arc<[String]>,
+    /// What the PBX must know to post its events here; without one it cannot.
+    pub push_secret: Option<Secret>,
+    /// By account: whoever reads its calls. None where they are not watched.
+    pub calls_ended: HashMap<String, mpsc::Sender<Ended>>,
     /// Where recordings are had.
     pub recordings: Arc<Recordings>,
 }

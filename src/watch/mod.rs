@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Moment};
@@ -16,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::names::Names;
 use crate::outbox::FailureKind;
 use crate::pbx::budget::{self, Budget};
+use crate::pbx::report::Ended;
 use crate::pbx::{Pbx, PbxError};
 use crate::route::Router;
 use crate::store::{Source, Store, StoreError};
@@ -25,11 +27,13 @@ mod announce;
 mod endings;
 mod escalate;
 mod plan;
+mod pushed;
 mod read;
 mod timing;
 mod walk;
 
 use plan::{Agenda, Step};
+use pushed::Pushed;
 use walk::Walk;
 
 /// The longest wait after a failure of the PBX: a missed call should not wait much longer than the outage.
@@ -98,6 +102,9 @@ pub struct Watcher {
     /// Answered calls have been read up to here.
     answered_until: Option<Timestamp>,
     failures: u32,
+    /// What the PBX says by itself; `None` where nobody hears it.
+    reports: Option<mpsc::Receiver<Ended>>,
+    pushed: Pushed,
 }
 
 /// What a watcher has asked of the PBX lately: the vendor counts on over a reload.
@@ -131,6 +138,7 @@ impl Watcher {
                 head: now.tick,
                 every: settings.every,
                 confirm: None,
+                pushed: None,
                 follow_up: now.tick,
                 catch_up: now.tick,
                 gaps: false,
@@ -144,6 +152,8 @@ impl Watcher {
             catch_up: None,
             answered_until: None,
             failures: 0,
+            reports: None,
+            pushed: Pushed::default(),
             source,
             settings,
             context,
@@ -156,6 +166,12 @@ impl Watcher {
         self.budget.set_limit(self.settings.limit);
     }
 
+    /// Looks at once for the calls of which the PBX says that they have ended. Nothing of what it says is taken over: what
+    /// has become of them is read.
+    pub fn listen(&mut self, reports: mpsc::Receiver<Ended>) {
+        self.reports = Some(reports);
+    }
+
     /// Watches until `stop`. A step under way is dropped: what it has committed stands, the rest is read again. A commit
     /// under way may still be made when this has returned.
     pub async fn run(mut self, stop: CancellationToken) -> Asked {
@@ -163,8 +179,9 @@ impl Watcher {
         stopped
             .run_until_cancelled(async {
                 loop {
+                    self.hear_what_is_there();
                     match self.next_step() {
-                        Step::Wait(until) => self.context.clock.sleep_until(until).await,
+                        Step::Wait(until) => self.wait(until).await,
                         step => {
                             // Failures are logged and waited for in `take`.
                             let _ = self.take(step).await;
@@ -196,11 +213,33 @@ impl Watcher {
         }
     }
 
+    /// Until a tick, or until the PBX says something.
+    async fn wait(&mut self, until: Duration) {
+        let clock = &self.context.clock;
+        let Some(reports) = &mut self.reports else { return clock.sleep_until(until).await };
+        let heard = tokio::select! {
+            () = clock.sleep_until(until) => return,
+            heard = reports.recv() => heard,
+        };
+        match heard {
+            Some(Ended { uuid, heard }) => self.pushed.hear(uuid, heard),
+            None => self.reports = None,
+        }
+    }
+
+    /// What was said while the PBX was read.
+    fn hear_what_is_there(&mut self) {
+        while let Some(Ended { uuid, heard }) = self.reports.as_mut().and_then(|reports| reports.try_recv().ok()) {
+            self.pushed.hear(uuid, heard);
+        }
+    }
+
     fn next_step(&self) -> Step {
         let now = self.context.clock.moment();
         let confirm = self.open.values().filter_map(|event| self.to_be_looked_at(event)).min();
         let confirm = confirm.map(|at| now.tick + Duration::try_from(at.duration_since(now.at)).unwrap_or_default());
-        self.next_step_of(Agenda { confirm, gaps: !self.cursor.gaps.is_empty(), ..self.agenda })
+        let (pushed, gaps) = (self.pushed.due(), !self.cursor.gaps.is_empty());
+        self.next_step_of(Agenda { confirm, pushed, gaps, ..self.agenda })
     }
 
     fn next_step_of(&self, agenda: Agenda) -> Step {

@@ -30,6 +30,7 @@ impl Watcher {
     pub(super) async fn head(&mut self, read_at: Timestamp) -> Result<(), Trouble> {
         let from = self.cursor.head_from(read_at, self.settings.lookback);
         let mut walk = Walk::new(Ask { from, to: None, unsettled: true }, read_at);
+        let began = self.context.clock.tick();
         loop {
             let page = self.page(walk.ask, walk.page).await?;
             let (first, more) = (walk.page == 1, walk.turn(&page));
@@ -39,6 +40,7 @@ impl Watcher {
                 break;
             }
         }
+        self.pushed.looked(began, |uuid| walk.has_listed(uuid));
         let mut cursor = self.cursor.clone();
         cursor.advance(read_at, self.settings.lookback);
         self.look_up_unseen(&mut walk).await?;

@@ -74,6 +74,11 @@ impl Walk {
         self.seen.extend(page.records.iter().map(|record| record.uuid.clone()));
     }
 
+    /// Whether the PBX has listed it, as whatever.
+    pub(super) fn has_listed(&self, uuid: &str) -> bool {
+        self.rows.contains(uuid)
+    }
+
     /// Whether a call or voicemail is still what was asked for. A row that a PBX without filters lists all the same, as
     /// answered or heard, does not count.
     pub(super) fn has_seen(&self, uuid: &str) -> bool {

@@ -8,13 +8,14 @@ use tempfile::TempDir;
 use crate::binary::{LIMIT, configure, root, run, start};
 use crate::harness::WEBHOOK_SECRET;
 
-const SECRETS: [(&str, &str); 6] = [
+const SECRETS: [(&str, &str); 7] = [
     ("BULUTSANTRALIM_API_KEY", "K1"),
     ("SMTP_PASSWORD", "p"),
     ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/X0"),
     ("SLACK_BOT_TOKEN", "xoxb-0"),
     ("CRM_SECRET", WEBHOOK_SECRET),
     ("RINGBACK_TOKEN", "a-token-of-the-example"),
+    ("RINGBACK_PUSH_SECRET", "0123456789abcdef"),
 ];
 
 fn example() -> String {

@@ -37,6 +37,7 @@ impl Server {
             callbacks: Callbacks::new(Arc::clone(&store), clock.clone()),
             store,
             sites: Sites::default(),
+            forward: server::Forward::default(),
             clock,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

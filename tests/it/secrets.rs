@@ -514,10 +514,12 @@ async fn no_secret_is_shown_by_a_configuration_that_is_wrong() {
 }
 
 /// The files that look behind a secret's mask, and what for. Numbers and names have a list of their own.
-const REVEALERS: [(&str, &str); 22] = [
+const REVEALERS: [(&str, &str); 26] = [
     ("private.rs", "defines it"),
     ("pbx/audio.rs", "fetches what the link leads to"),
     ("pbx/client.rs", "sends the key"),
+    ("pbx/crm.rs", "sends the key and the URL of the hook"),
+    ("cli/push.rs", "makes the URL of the hook, and shows that of somebody else"),
     ("pbx/error.rs", "masks the key in what the PBX says"),
     ("channel/email.rs", "logs in, and masks the password in what the server says"),
     ("channel/slack.rs", "sends to the URL, and masks it and the token in the answer"),
@@ -526,8 +528,10 @@ const REVEALERS: [(&str, &str); 22] = [
     ("cli/online.rs", "names the host of a URL"),
     ("config/check.rs", "looks whether a key can be one"),
     ("config/check/health.rs", "looks whether the URL of the heartbeat can be used"),
+    ("config/check/push.rs", "looks whether secret and URL can be used"),
     ("config/check/channels.rs", "looks whether URLs, headers and secrets can be used"),
     ("heartbeat.rs", "asks the URL"),
+    ("server/push/forward.rs", "posts to the URL"),
     ("render/facts.rs", "puts the link, the number and the name into the message"),
     ("render/mod.rs", "makes the thread of a caller's number"),
     ("render/summary.rs", "names the queues and extensions of a day"),

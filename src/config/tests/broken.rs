@@ -319,14 +319,26 @@ fn keys_of_other_versions_are_refused_by_name_and_their_defaults_accepted() {
         .replace("    api_key", "    names: false\n    api_key")
         .replace("    type: email", "    type: email\n    follow_up: false")
         .replace("notify: mail", "notify: mail\n    hold: null\n    group: null\n    escalate: []");
-    let off = "schedules: null\ncallback: null\npush: null\nsummaries: []\nstore: {url: null}\n\
+    let off = "schedules: null\ncallback: null\nsummaries: []\nstore: {url: null}\n\
                http: {public_url: null, token: null}\n";
     parsed(&format!("{text}{off}")).unwrap_or_else(|problems| panic!("{problems}"));
 
     let text = MINIMAL.replace("notify: mail", "notify: mail\n    when: {event: call.returned}");
-    let on = "callback: {}\npush: {secret: hunter2}\n\
-              store: {url: \"postgres://u:hunter2@h/d\"}\n";
+    let on = "store: {url: \"postgres://u:hunter2@h/d\"}\n";
     insta::assert_snapshot!("keys_of_other_versions", told(&format!("{text}{on}")));
+}
+
+#[test]
+fn a_push_secret_that_keeps_nobody_out_and_a_forwarding_of_nothing_are_refused() {
+    let with = |section: &str| told(&format!("{MINIMAL}{section}\n"));
+    assert!(with("push: {secret: ''}").contains("push.secret: must not be empty"));
+    assert!(with("push: {secret: 'with a space in it'}").contains("cannot stand in a URL"));
+    let forward = with("push: {forward_to: 'https://crm.example.com/x'}");
+    assert!(forward.contains("push.forward_to: there is nothing to pass on"), "{forward}");
+    let forward = with("push: {secret: 0123456789abcdef, forward_to: crm.example.com/s3cr3t}");
+    assert!(forward.contains("push.forward_to: expected an absolute URL") && !forward.contains("s3cr3t"), "{forward}");
+    let off = with("push: {secret: abcdefghijklmnop}\nhttp: {listen: 'off'}");
+    assert!(off.contains("push.secret: the PBX would post to a server that is switched off"), "{off}");
 }
 
 #[test]

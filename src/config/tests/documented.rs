@@ -89,9 +89,9 @@ routes:
   - notify: [office-mail]
 summaries: [{at: "18:00", days: [mon], notify: [office-mail], always: false}]
 health: {after: 10m, notify: [crm], heartbeat_url: null}
-http: {listen: "127.0.0.1:8380", public_url: "https://x.example.com", token: 0123456789abcdef, link_ttl: 7d}
+http: {listen: "127.0.0.1:8380", public_url: "https://x.example.com", token: "0123456789abcdef", link_ttl: 7d}
 callback: {extension: "1001", caller_id: null}
-push: {secret: s, forward_to: null}
+push: {secret: "0123456789abcdef", forward_to: null}
 tests:
   - {given: {event: call.unreturned, queue: "201", withheld: true, at: "2026-11-22T09:00:00+03:00"}, expect: [sales-slack]}
 "#;

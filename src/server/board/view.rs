@@ -283,16 +283,12 @@ impl Teller<'_> {
                 .iter()
                 .map(|step| Next { at: self.time(step.at), channel: step.channel.clone() })
                 .collect(),
-            rung: self.callbacks.progress(event.id).into_iter().map(|press| self.rung(press)).collect(),
-            callback: self.callable(event).then_some(Callback { ask: !self.extension }),
+            rung: self.callbacks.progress(event.id).iter().map(|press| self.rung(press)).collect(),
+            callback: event.caller.number.as_ref().and_then(destination).map(|_| Callback { ask: !self.extension }),
         }
     }
 
-    fn callable(&self, event: &Event) -> bool {
-        event.caller.number.as_ref().and_then(destination).is_some()
-    }
-
-    fn rung(&self, press: Progress) -> Rung {
+    fn rung(&self, press: &Progress) -> Rung {
         let (state, words) = match &press.result {
             None => ("pending", words::ringing(&press.extension, self.locale)),
             Some(Ok(())) => ("delivered", words::rung(&press.extension, self.locale)),

@@ -5,6 +5,7 @@
 mod data;
 mod lists;
 mod options;
+mod push;
 mod rows;
 mod service;
 #[cfg(test)]
@@ -19,7 +20,9 @@ pub use data::{Data, Direction, Recorded, SimCall, SimVoicemail};
 pub use options::{
     Absent, BadKey, Durations, Flag, Language, LimitRule, Limits, MarksRead, Pagination, PbxOptions, UrlForm,
 };
+pub use push::Crm;
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use self::service::State;
 use super::http1::{self, Reply};
@@ -46,6 +49,10 @@ pub enum Endpoint {
     Extensions,
     /// `GET /queues`.
     Queues,
+    /// `GET /crm_integrations`.
+    Crm,
+    /// `POST /crm_integrations`.
+    SetCrm,
     /// `GET /recording/ID`: the audio.
     Recording,
     /// `GET /originate`: rings an extension and then a number.
@@ -66,6 +73,8 @@ impl Endpoint {
             ("GET", "/queues") => (Self::Queues, ""),
             ("GET" | "POST", "/originate") => (Self::Originate, ""),
             ("POST", "/recording_url") => (Self::RecordingUrl, ""),
+            ("GET", "/crm_integrations") => (Self::Crm, ""),
+            ("POST", "/crm_integrations") => (Self::SetCrm, ""),
             ("POST", "/voicemail_recording_url") => (Self::VoicemailRecordingUrl, ""),
             ("GET", _) if path.starts_with("/cdrs/") => (Self::CdrDetail, &path["/cdrs/".len()..]),
             ("GET" | "HEAD", _) if path.starts_with("/recording/") => (Self::Recording, &path["/recording/".len()..]),
@@ -136,6 +145,8 @@ struct Shared {
     clock: Clock,
     state: Mutex<State>,
     signal: Signal,
+    /// Calls whose ends are to be posted; they end with the PBX.
+    posting: Mutex<JoinSet<()>>,
 }
 
 impl Shared {
@@ -160,7 +171,7 @@ impl PbxSim {
         let base_url = format!("http://{}", port.address());
         let key = options.key.clone();
         let state = Mutex::new(State::new(options, base_url.clone()));
-        let shared = Arc::new(Shared { clock, state, signal: Signal::new() });
+        let shared = Arc::new(Shared { clock, state, signal: Signal::new(), posting: Mutex::default() });
         let inner = Arc::clone(&shared);
         let server = port.serve(move |stream| {
             let shared = Arc::clone(&inner);
@@ -189,9 +200,46 @@ impl PbxSim {
         change(&mut self.shared.state().data)
     }
 
-    /// Adds a call, which is listed once the clock has reached its end.
+    /// Adds a call, which is listed once the clock has reached its end. Its end is posted to where [`PbxOptions::crm`]
+    /// says then, if it does; inside a tokio runtime.
     pub fn add_call(&self, call: SimCall) {
+        if self.shared.state().options.crm.hangups().is_some() {
+            // The tasks are dropped with the PBX: they hold nothing of it that would keep it alive.
+            let shared = Arc::downgrade(&self.shared);
+            let (call, clock) = (call.clone(), self.shared.clock.clone());
+            let mut posting = self.shared.posting.lock().unwrap_or_else(PoisonError::into_inner);
+            while posting.try_join_next().is_some() {}
+            posting.spawn(async move {
+                clock.sleep(Duration::try_from(call.end.duration_since(clock.now())).unwrap_or_default()).await;
+                let post = shared.upgrade().and_then(|shared| {
+                    let options = &shared.state().options;
+                    Some((options.crm.hangups()?, push::hangup(&call, options.offset)))
+                });
+                let Some((url, form)) = post else { return };
+                let answered = push::post(&url, &form).await;
+                if let Some(shared) = shared.upgrade() {
+                    shared.state().posted.push(answered);
+                    shared.signal.raise();
+                }
+            });
+        }
         self.change(|data| data.add_call(call));
+    }
+
+    /// How the posts were answered so far; 0 stands for not at all.
+    pub fn posted(&self) -> Vec<u16> {
+        self.shared.state().posted.clone()
+    }
+
+    /// Returns once `n` posts were answered, with how.
+    pub async fn wait_for_posts(&self, n: usize) -> Vec<u16> {
+        self.shared
+            .signal
+            .until(|| {
+                let state = self.shared.state();
+                (state.posted.len() >= n).then(|| state.posted.clone())
+            })
+            .await
     }
 
     /// Adds a voicemail, which is listed once the clock has reached its end.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::tz::{Offset, offset};
 
+use super::push::Crm;
 use crate::sim::audio;
 
 /// The choices; the default is what the vendor's pages say.
@@ -46,6 +47,8 @@ pub struct PbxOptions {
     pub ignore_filters: bool,
     /// When a voicemail counts as heard.
     pub marks_read: MarksRead,
+    /// What is posted where; `POST /crm_integrations` changes it.
+    pub crm: Crm,
     /// Life of a recording's URL.
     pub url_life: Duration,
     /// What a recording's URL serves.
@@ -77,6 +80,7 @@ impl Default for PbxOptions {
             same_page: false,
             ignore_filters: false,
             marks_read: MarksRead::OnMint,
+            crm: Crm::default(),
             url_life: Duration::from_secs(3600),
             audio: audio::tone(Duration::from_millis(1500), 440.0).into(),
             audio_type: "audio/wav".into(),

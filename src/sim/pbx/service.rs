@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) hooks: Vec<(Endpoint, usize, Change)>,
     pub(super) requests: VecDeque<Request>,
     pub(super) counts: BTreeMap<Endpoint, usize>,
+    /// Statuses of the answers to what it has posted.
+    pub(super) posted: Vec<u16>,
     /// Ticks of the requests that were let in, by the endpoint whose limit they count towards.
     admitted: BTreeMap<Endpoint, VecDeque<Duration>>,
     minted: BTreeMap<String, Minted>,
@@ -50,6 +52,7 @@ impl State {
             hooks: Vec::new(),
             requests: VecDeque::new(),
             counts: BTreeMap::new(),
+            posted: Vec::new(),
             admitted: BTreeMap::new(),
             minted: BTreeMap::new(),
             base_url,
@@ -158,6 +161,8 @@ impl State {
             // No pages: the vendor shows bare lists.
             Endpoint::Extensions => Answer::json(200, &json!(self.data.extensions)),
             Endpoint::Queues => Answer::json(200, &json!(self.data.queues)),
+            Endpoint::Crm => self.options.crm.show(),
+            Endpoint::SetCrm => self.options.crm.set(params),
             Endpoint::Originate => self.originate(params),
             _ => self.mint(endpoint, params, moment),
         }
@@ -173,6 +178,7 @@ impl State {
             Endpoint::Originate => limits.originate,
             Endpoint::Voicemails => limits.voicemails,
             Endpoint::Contacts | Endpoint::Extensions | Endpoint::Queues => limits.names,
+            Endpoint::Crm | Endpoint::SetCrm => None,
             _ => limits.recordings,
         };
         let recent = self.admitted.entry(endpoint).or_default();
