@@ -268,7 +268,7 @@ impl Teller<'_> {
             kind: words::kind(event.kind, self.locale),
             caller: self.caller(Some(event)),
             account: self.several_accounts.then(|| event.account.clone()),
-            queue: event.called.queue.clone(),
+            queue: queue(event),
             extension: extension(event),
             at: self.time(event.started_at),
             waiting: words::waiting(self.now.duration_since(event.ended_at).as_secs(), self.locale),
@@ -368,6 +368,15 @@ impl Teller<'_> {
             helpers::date(at, self.zone, self.locale)
         };
         Time { iso: format!("{at:.0}"), text }
+    }
+}
+
+/// The queue with its name, or what is known of it.
+fn queue(event: &Event) -> Option<String> {
+    let queue = event.called.queue.clone()?;
+    match event.called.queue_name.as_ref().map(PersonName::expose).filter(|name| **name != queue) {
+        Some(name) => Some(format!("{queue} ({name})")),
+        None => Some(queue),
     }
 }
 
