@@ -329,4 +329,49 @@ mod tests {
         let router = router("[{when: {account: branch}, notify: mail}]");
         assert_eq!(router.decide(&subject(EventType::CallMissed, None, None)), Decision::Unrouted);
     }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// A rule of no more than `check` allows: it tells somebody, or says that it tells nobody.
+        fn rule() -> impl Strategy<Value = String> {
+            let event = prop_oneof![Just(""), Just("event: call.missed, "), Just("event: voicemail.new, ")];
+            let queue = prop_oneof![Just(""), Just("queue: '201', "), Just("queue: [a, '202'], ")];
+            let withheld = prop_oneof![Just(""), Just("withheld: true, "), Just("withheld: false, ")];
+            let then = prop_oneof![
+                Just("mute: true"),
+                Just("mute: true, continue: true"),
+                Just("notify: mail"),
+                Just("notify: [mail, crm]"),
+                Just("notify: slack, continue: true"),
+            ];
+            (event, queue, withheld, then)
+                .prop_map(|(event, queue, withheld, then)| format!("{{when: {{{event}{queue}{withheld}}}, {then}}}"))
+        }
+
+        proptest! {
+            #[test]
+            fn with_a_catch_all_every_event_reaches_a_channel_or_a_rule_that_says_mute(
+                rules in prop::collection::vec(rule(), 0..12),
+                last in prop_oneof![Just("notify: mail"), Just("mute: true")],
+                missed in any::<bool>(),
+                queue in prop_oneof![Just(None), Just(Some("201")), Just(Some("202")), Just(Some("other"))],
+                withheld in any::<bool>(),
+            ) {
+                let router = router(&format!("[{}{{{last}}}]", rules.iter().map(|rule| format!("{rule}, ")).collect::<String>()));
+                let event = if missed { EventType::CallMissed } else { EventType::VoicemailNew };
+                let caller = number::parse("05321112233").number;
+                match router.decide(&subject(event, queue, caller.as_ref().filter(|_| !withheld))) {
+                    Decision::Notify(channels) => prop_assert!(!channels.is_empty()),
+                    Decision::Muted(position) => {
+                        let says = rules.get(position).map_or(last, String::as_str);
+                        prop_assert!(says.contains("mute: true"), "{says}");
+                    }
+                    Decision::Unrouted => prop_assert!(false, "nobody is told, and no rule says so"),
+                }
+            }
+        }
+    }
 }
