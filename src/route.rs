@@ -356,9 +356,9 @@ mod tests {
             fn with_a_catch_all_every_event_reaches_a_channel_or_a_rule_that_says_mute(
                 rules in prop::collection::vec(rule(), 0..12),
                 last in prop_oneof![Just("notify: mail"), Just("mute: true")],
-                missed in any::<bool>(),
+                missed in prop::bool::ANY,
                 queue in prop_oneof![Just(None), Just(Some("201")), Just(Some("202")), Just(Some("other"))],
-                withheld in any::<bool>(),
+                withheld in prop::bool::ANY,
             ) {
                 let router = router(&format!("[{}{{{last}}}]", rules.iter().map(|rule| format!("{rule}, ")).collect::<String>()));
                 let event = if missed { EventType::CallMissed } else { EventType::VoicemailNew };
