@@ -9,6 +9,7 @@ mod board;
 mod bodies;
 mod bounds;
 mod broken;
+mod browser;
 mod check_online;
 mod cli;
 mod crash;
