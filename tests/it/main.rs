@@ -17,6 +17,7 @@ mod demo;
 mod disk;
 mod escalation;
 mod example;
+mod flood;
 mod follow_ups;
 mod groups;
 mod harness;
