@@ -33,6 +33,7 @@ mod mails;
 mod names;
 mod outbox_commands;
 mod power_cut;
+mod probe;
 mod push;
 mod recordings;
 mod routes;
