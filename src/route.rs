@@ -1,5 +1,6 @@
 //! Who is told: the rules of the configuration, applied to one event. Pure.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -91,8 +92,9 @@ impl Router {
     /// The positions of the rules that decide, in their order.
     pub fn matching(&self, subject: &Subject<'_>) -> Vec<usize> {
         let mut matching = Vec::new();
+        let open = Open { schedules: &self.schedules, at: subject.at, known: RefCell::default() };
         for (position, rule) in self.rules.iter().enumerate() {
-            if self.matches(rule, subject) {
+            if matches(rule, subject, &open) {
                 matching.push(position);
                 if !rule.route.r#continue {
                     break;
@@ -175,25 +177,43 @@ impl Router {
     fn at<'r>(&'r self, matching: &'r [usize]) -> impl Iterator<Item = (usize, &'r Rule)> {
         matching.iter().filter_map(|position| Some((*position, self.rules.get(*position)?)))
     }
+}
 
-    /// All keys must match; a list matches any of its items, an empty one everything.
-    fn matches(&self, rule: &Rule, subject: &Subject<'_>) -> bool {
-        let Rule { route: Route { when, .. }, number, caller } = rule;
-        let When { account, event, queue, extension, number: _, caller: _, withheld, during, outside } = when;
-        let open = |name: &String| self.schedules.get(name).is_some_and(|schedule| schedule.is_open(subject.at));
-        any(account, |account| account == subject.account)
-            && any(event, |event| *event == subject.event)
-            && any(queue, |queue| subject.queue == Some(queue))
-            && any(extension, |extension| subject.extension == Some(extension))
-            && any(number, |pattern| subject.number.is_some_and(|number| pattern.matches(number)))
-            && any(caller, |pattern| subject.caller.is_some_and(|caller| pattern.matches(caller)))
-            && withheld.is_none_or(|withheld| withheld == subject.withheld)
-            && any(during, open)
-            && any(outside, |name| !open(name))
+/// Which schedules are open at one moment: asked of each once, however many rules name it.
+struct Open<'r> {
+    schedules: &'r Schedules,
+    at: Timestamp,
+    known: RefCell<Vec<(&'r str, bool)>>,
+}
+
+impl<'r> Open<'r> {
+    fn is(&self, name: &'r str) -> bool {
+        let mut known = self.known.borrow_mut();
+        if let Some((_, open)) = known.iter().find(|(known, _)| *known == name) {
+            return *open;
+        }
+        let open = self.schedules.get(name).is_some_and(|schedule| schedule.is_open(self.at));
+        known.push((name, open));
+        open
     }
 }
 
-fn any<T>(items: &[T], matches: impl Fn(&T) -> bool) -> bool {
+/// All keys must match; a list matches any of its items, an empty one everything.
+fn matches<'r>(rule: &'r Rule, subject: &Subject<'_>, open: &Open<'r>) -> bool {
+    let Rule { route: Route { when, .. }, number, caller } = rule;
+    let When { account, event, queue, extension, number: _, caller: _, withheld, during, outside } = when;
+    any(account, |account| account == subject.account)
+        && any(event, |event| *event == subject.event)
+        && any(queue, |queue| subject.queue == Some(queue))
+        && any(extension, |extension| subject.extension == Some(extension))
+        && any(number, |pattern| subject.number.is_some_and(|number| pattern.matches(number)))
+        && any(caller, |pattern| subject.caller.is_some_and(|caller| pattern.matches(caller)))
+        && withheld.is_none_or(|withheld| withheld == subject.withheld)
+        && any(during, |name| open.is(name))
+        && any(outside, |name| !open.is(name))
+}
+
+fn any<'i, T>(items: &'i [T], matches: impl Fn(&'i T) -> bool) -> bool {
     items.is_empty() || items.iter().any(matches)
 }
 
@@ -308,5 +328,51 @@ mod tests {
     fn what_no_rule_matches_is_said_to_be_unrouted() {
         let router = router("[{when: {account: branch}, notify: mail}]");
         assert_eq!(router.decide(&subject(EventType::CallMissed, None, None)), Decision::Unrouted);
+    }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// A rule of no more than `check` allows: it tells somebody, or says that it tells nobody.
+        fn rule() -> impl Strategy<Value = String> {
+            let event = prop_oneof![Just(""), Just("event: call.missed, "), Just("event: voicemail.new, ")];
+            let queue = prop_oneof![Just(""), Just("queue: '201', "), Just("queue: [a, '202'], ")];
+            let withheld = prop_oneof![Just(""), Just("withheld: true, "), Just("withheld: false, ")];
+            let then = prop_oneof![
+                Just("mute: true"),
+                Just("mute: true, continue: true"),
+                Just("notify: mail"),
+                Just("notify: [mail, crm]"),
+                Just("notify: slack, continue: true"),
+            ];
+            (event, queue, withheld, then)
+                .prop_map(|(event, queue, withheld, then)| format!("{{when: {{{event}{queue}{withheld}}}, {then}}}"))
+        }
+
+        proptest! {
+            #[test]
+            fn with_a_catch_all_every_event_reaches_a_channel_or_a_rule_that_says_mute(
+                rules in prop::collection::vec(rule(), 0..12),
+                last in prop_oneof![Just("notify: mail"), Just("mute: true")],
+                missed in prop::bool::ANY,
+                queue in prop_oneof![Just(None), Just(Some("201")), Just(Some("202")), Just(Some("other"))],
+                withheld in prop::bool::ANY,
+            ) {
+                let all = [rules.as_slice(), &[format!("{{{last}}}")]].concat();
+                let router = router(&format!("[{}]", all.join(", ")));
+                let event = if missed { EventType::CallMissed } else { EventType::VoicemailNew };
+                let caller = number::parse("05321112233").number;
+                match router.decide(&subject(event, queue, caller.as_ref().filter(|_| !withheld))) {
+                    Decision::Notify(channels) => prop_assert!(!channels.is_empty()),
+                    Decision::Muted(position) => {
+                        let says = rules.get(position).map_or(last, String::as_str);
+                        prop_assert!(says.contains("mute: true"), "{says}");
+                    }
+                    Decision::Unrouted => prop_assert!(false, "nobody is told, and no rule says so"),
+                }
+            }
+        }
     }
 }

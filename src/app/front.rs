@@ -1,6 +1,9 @@
 //! The address at which health and metrics are served: had before anything runs, moved by a reload.
 
-use tokio::net::TcpListener;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::tasks::Tasks;
@@ -9,6 +12,10 @@ use crate::server;
 
 /// Served when the configuration does not say otherwise.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8380";
+
+/// So many may knock before they are let in. Whoever finds the line full is told nothing, and their system tries again after
+/// a second or more. The system cuts it to a limit of its own (`net.core.somaxconn`).
+const LINE: u32 = 4096;
 
 /// The server, if there is one.
 pub(super) struct Front {
@@ -27,13 +34,13 @@ impl Front {
     ///
     /// # Errors
     /// [`StartError::Listen`] when a configured address cannot be had.
-    pub(super) async fn open(
+    pub(super) fn open(
         configured: Option<&str>,
         core: &Core,
         tasks: &mut Tasks,
         stop: &CancellationToken,
     ) -> Result<Self, StartError> {
-        let listener = listen(configured).await?;
+        let listener = listen(configured)?;
         let serving = listener.map(|listener| serve(listener, core, tasks, stop));
         Ok(Self { configured: configured.map(str::to_owned), serving })
     }
@@ -59,7 +66,7 @@ impl Front {
         if in_the_way {
             self.close().await;
         }
-        match Self::open(configured, core, tasks, stop).await {
+        match Self::open(configured, core, tasks, stop) {
             Ok(mut front) => {
                 std::mem::swap(self, &mut front);
                 front.close().await;
@@ -67,7 +74,7 @@ impl Front {
             }
             Err(error) => {
                 if in_the_way {
-                    match Self::open(self.configured.as_deref(), core, tasks, stop).await {
+                    match Self::open(self.configured.as_deref(), core, tasks, stop) {
                         Ok(front) => *self = front,
                         Err(error) => tracing::error!(%error, "health and metrics are not served any more"),
                     }
@@ -116,9 +123,18 @@ fn port(address: &str) -> Option<&str> {
     address.rsplit_once(':').map(|(_, port)| port)
 }
 
-async fn listen(configured: Option<&str>) -> Result<Option<TcpListener>, StartError> {
+fn bind(address: &str) -> io::Result<TcpListener> {
+    let address: SocketAddr = address.parse().map_err(io::Error::other)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The address is free at once after a restart, as with `TcpListener::bind`, whose line is 128 long.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(LINE)
+}
+
+fn listen(configured: Option<&str>) -> Result<Option<TcpListener>, StartError> {
     let Some(wanted) = address(configured) else { return Ok(None) };
-    match (TcpListener::bind(wanted).await, configured) {
+    match (bind(wanted), configured) {
         (Ok(listener), _) => {
             tracing::info!(address = wanted, "health and metrics are served");
             Ok(Some(listener))

@@ -84,7 +84,7 @@ impl Running {
         stop: CancellationToken,
     ) -> Result<Self, StartError> {
         let mut tasks = Tasks::default();
-        let front = Front::open(plan.config.http.listen.as_deref(), &core, &mut tasks, &stop).await?;
+        let front = Front::open(plan.config.http.listen.as_deref(), &core, &mut tasks, &stop)?;
         // Before a lane adds to them, or one that dies meanwhile would be counted twice.
         stop.run_until_cancelled(super::upkeep::count_dead(&core)).await;
         super::control::open(&core, &mut tasks, &stop);

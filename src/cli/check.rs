@@ -33,14 +33,18 @@ pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
         say(&format!("note: {warning}"));
     }
     say(&format!(
-        "{}: ok ({} accounts, {} channels, {} routes, {} tests)",
+        "{}: ok ({}, {}, {}, {})",
         path.display(),
-        config.accounts.len(),
-        config.channels.len(),
-        config.routes.len(),
-        config.tests.len()
+        counted(config.accounts.len(), "account"),
+        counted(config.channels.len(), "channel"),
+        counted(config.routes.len(), "route"),
+        counted(config.tests.len(), "test")
     ));
     Ok(config)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What is right today and will not be for ever.
@@ -78,4 +82,15 @@ fn channel_problems(config: &Config) -> Vec<String> {
             app::build_channel(channel, &settings, client.clone()).err().map(|error| error.to_string())
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_counted_in_the_singular() {
+        let said: Vec<String> = [0, 1, 2].map(|count| counted(count, "account")).into();
+        assert_eq!(said, ["0 accounts", "1 account", "2 accounts"]);
+    }
 }

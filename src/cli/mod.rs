@@ -19,6 +19,7 @@ mod listing;
 mod messages;
 mod online;
 mod outbox;
+mod probe;
 mod push;
 mod route;
 mod run;
@@ -96,6 +97,8 @@ enum Command {
     /// Every row as JSON lines: backup, moving, compacting
     #[command(subcommand)]
     Store(store::Command),
+    /// Ask the PBX once per endpoint and print the shape of its answers, every value masked: for bug reports
+    Probe,
     /// Print the JSON Schema of the configuration
     Schema,
     /// Everything on this machine: a simulated PBX, real receivers, the real pipeline between them
@@ -188,6 +191,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Events(command) => block_on(outbox::events(&load(args)?, command)),
         Command::Push(command) => block_on(push::push(&load(args)?, command)),
         Command::Store(command) => block_on(store::store(&load(args)?, command)),
+        Command::Probe => block_on(probe::probe(&load(args)?)),
         Command::Schema => check::schema(),
         Command::Demo(options) => {
             // no-color.org: set and not empty.

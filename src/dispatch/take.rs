@@ -21,7 +21,7 @@ use crate::recording::DOWNLOAD;
 use crate::store::{StoreError, Together};
 use crate::track;
 
-/// A voicemail is looked at again after this when its call is just being told: it belongs under that message.
+/// What belongs under a message that is just being sent is looked at again after this.
 const CALL_FIRST: Duration = Duration::from_secs(2);
 
 /// On top of the longest attempt: a lease must outlive it.
@@ -148,7 +148,7 @@ impl Lane {
                 EventType::VoicemailNew => self.earlier_call(&claim, work, now).await,
                 event if event.is_follow_up() => self.first_part(&claim, &work.unstored, now).await,
                 event if event.is_escalation() => self.told_before(&claim, &work.unstored, now).await,
-                _ => self.earlier_of_caller(&claim, now).await,
+                _ => self.earlier_of_caller(&claim, work, now).await,
             };
             match earlier {
                 Ok(earlier) => ready.push(Ready::one(claim, earlier)),
@@ -251,26 +251,39 @@ impl Lane {
         work: &UnderWay,
         now: Moment,
     ) -> impl Future<Output = Result<Option<Delivery>, Turn>> + Send + use<'_> {
-        let id = track::call_delivery(&claim.event, &self.settings.name);
-        let taken = matches!(work.unstored.get(&id), Some(State::Delivered { .. }));
-        let under_way = taken || work.held.iter().any(|(held, _)| *held == id);
-        async move {
-            if under_way {
-                return Err(Turn::Wait(ahead(now.at, CALL_FIRST)));
-            }
-            let call = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
-            Ok(call.filter(|call| matches!(call.state, State::Delivered { .. })))
-        }
+        self.taken(Some(track::call_delivery(&claim.event, &self.settings.name)), work, now)
     }
 
     /// The message of the caller's earlier calls, when the channel has taken it.
-    async fn earlier_of_caller(&self, claim: &Claim, now: Moment) -> Result<Option<Delivery>, Turn> {
+    fn earlier_of_caller(
+        &self,
+        claim: &Claim,
+        work: &UnderWay,
+        now: Moment,
+    ) -> impl Future<Output = Result<Option<Delivery>, Turn>> + Send + use<'_> {
         let group = claim.delivery.group.as_ref();
-        let Some(first) = group.map(|group| group.first).filter(|first| *first != claim.delivery.id) else {
-            return Ok(None);
-        };
-        let first = self.context.store.delivery(first).await.map_err(|error| self.cannot_look_up(&error, now))?;
-        Ok(first.filter(|first| matches!(first.state, State::Delivered { .. })))
+        self.taken(group.map(|group| group.first).filter(|first| *first != claim.delivery.id), work, now)
+    }
+
+    /// The delivery `id`, when the channel has taken it; one that is being sent at this moment is waited for.
+    fn taken(
+        &self,
+        id: Option<DeliveryId>,
+        work: &UnderWay,
+        now: Moment,
+    ) -> impl Future<Output = Result<Option<Delivery>, Turn>> + Send + use<'_> {
+        let under_way = id.is_some_and(|id| {
+            let taken = matches!(work.unstored.get(&id), Some(State::Delivered { .. }));
+            taken || work.held.iter().any(|(held, _)| *held == id)
+        });
+        async move {
+            let Some(id) = id else { return Ok(None) };
+            if under_way {
+                return Err(Turn::Wait(ahead(now.at, CALL_FIRST)));
+            }
+            let earlier = self.context.store.delivery(id).await.map_err(|error| self.cannot_look_up(&error, now))?;
+            Ok(earlier.filter(|earlier| matches!(earlier.state, State::Delivered { .. })))
+        }
     }
 
     fn cannot_look_up(&self, error: &StoreError, now: Moment) -> Turn {

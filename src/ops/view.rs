@@ -416,6 +416,18 @@ mod tests {
     }
 
     #[test]
+    fn a_delivery_is_held_until_its_opening_and_not_when_it_waits_for_anything_else() {
+        let opening: Timestamp = "2026-11-23T06:00:00Z".parse().unwrap();
+        let held = |due_at, state| {
+            let row = Delivery { held_until: Some(opening), due_at, state, ..delivery(&event()) };
+            DeliveryView::of(&row, None, &HashSet::new(), false).held_until
+        };
+        assert_eq!(held(opening, State::Pending), Some(opening));
+        assert_eq!(held(opening + jiff::SignedDuration::from_secs(5), State::Pending), None, "a retry");
+        assert_eq!(held(opening, State::Dead { at: opening }), None);
+    }
+
+    #[test]
     fn a_state_reads_back_as_it_is_written() {
         for state in StateName::ALL {
             assert_eq!(state.to_string().parse(), Ok(state));

@@ -8,6 +8,7 @@ pub mod error;
 mod json;
 pub mod names;
 pub mod originate;
+pub mod probe;
 pub mod report;
 mod row;
 pub mod stamps;

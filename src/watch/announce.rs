@@ -32,7 +32,9 @@ impl Watcher {
         if self.source.kind == Kind::Call && events.iter().any(due) {
             let mut settling = Vec::new();
             if let Some(from) = oldest_due {
-                (settling, asked) = self.settling_since(from).await;
+                // A step waits for this answer, and the newest page was read a moment ago.
+                let steps = events.iter().any(|event| due(event) && event.standing != Standing::Waiting);
+                (settling, asked) = self.settling_since(from, u32::from(!steps)).await;
             }
             self.settle_before_announcing(&mut events, &settling, read_at).await?;
         }

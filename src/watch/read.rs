@@ -319,12 +319,12 @@ impl Watcher {
     }
 
     /// Before calls are announced: the calls by which another leg of them was answered, or their callers were reached
-    /// later, and whether these are all of them. Only with requests to spare: a missed call is told without asking when the
-    /// budget is busy.
-    pub(super) async fn settling_since(&mut self, from: Timestamp) -> (Vec<Record>, bool) {
+    /// later, and whether these are all of them. Only with requests to spare, of which `left` must be left for the newest
+    /// page: a missed call is told without asking when the budget is busy.
+    pub(super) async fn settling_since(&mut self, from: Timestamp, left: u32) -> (Vec<Record>, bool) {
         let mut walk = Walk::new(Ask { from, to: None, unsettled: false }, self.context.clock.now());
         let mut settling = Vec::new();
-        while self.has_requests_to_spare() {
+        while self.budget.free(self.context.clock.tick()) >= (left + 1).min(self.settings.limit) {
             match self.page(walk.ask, walk.page).await {
                 Ok(page) => {
                     let more = walk.turn(&page);

@@ -23,6 +23,7 @@ use self::town::{Place, Town};
 
 mod child;
 mod driver;
+mod later;
 mod ledger;
 mod oracle;
 mod story;

@@ -34,7 +34,7 @@ fn call_of(office: &Office, uuid: &str, caller: &str) {
 async fn until_it_opens(office: &Office) -> Rest {
     let start = EVENING.parse().unwrap();
     let passed = Duration::try_from(office.now().duration_since(start)).unwrap();
-    office.once_after(NIGHT - passed - MINUTE).await;
+    office.once_after(NIGHT.checked_sub(passed + MINUTE).unwrap()).await;
     assert_eq!((office.mail.received().len(), office.slack.total(), office.webhook.total()), (0, 0, 0));
     office.once_after(MINUTE).await
 }
@@ -108,6 +108,18 @@ async fn the_calls_of_one_caller_in_a_night_are_one_message_and_a_row_each_in_th
             assert_eq!(counts, [1, 3]);
         }
     }
+}
+
+#[tokio::test]
+async fn who_is_told_in_the_morning_is_not_told_in_the_night_that_nobody_has_acted() {
+    let office = office(", escalate: [{after: 15m, notify: [crm]}]").await;
+    call_of(&office, "a", "05321112231");
+    for _ in 0..10 {
+        office.once_after(5 * MINUTE).await;
+    }
+    until_it_opens(&office).await;
+    office.once_after(MINUTE).await;
+    assert_eq!(office.told(), ["call.missed a"]);
 }
 
 #[tokio::test]

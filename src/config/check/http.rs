@@ -15,6 +15,10 @@ const SHORTEST_LINK: Duration = Duration::from_secs(1);
 /// Lengths of a header's name that are not a mistake.
 const HEADER: RangeInclusive<usize> = 1..=100;
 
+/// What the paths of the server itself begin with.
+const ROUTES: [&str; 12] =
+    ["api", "assets", "deliveries", "events", "healthz", "hooks", "l", "live", "login", "logout", "metrics", "readyz"];
+
 /// Headers, and with a hyphen at the end beginnings of headers, that say nothing of who somebody is.
 const SENT_ANYHOW: [&str; 33] = [
     "accept",
@@ -62,17 +66,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         findings.at("http.listen", "expected an address and a port, or `off`", hint);
     }
     at_least("http.link_ttl", http.link_ttl, SHORTEST_LINK, findings);
-    let path = "http.public_url";
-    if let Some(url) = &http.public_url
-        && let Some(url) = absolute_http(path, url, findings)
-        && (url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some())
-    {
-        let hint = Some("a scheme, a host and perhaps a path: https://calls.example.com/ringback".to_owned());
-        findings.at(path, "it must have neither credentials nor a query nor a fragment", hint);
-    }
-    if http.public_url.is_some() && http.listen.as_deref() == Some("off") {
-        let hint = Some("remove `listen: off`, or `public_url`".to_owned());
-        findings.at(path, "links would lead to a server that is switched off", hint);
+    if let Some(url) = &http.public_url {
+        public_url(url, http.listen.as_deref() == Some("off"), findings);
     }
     if http.token.as_ref().is_some_and(Secret::is_empty) {
         let hint = Some("a long random one, for example of `openssl rand -base64 24`, or no `token` at all".to_owned());
@@ -80,6 +75,26 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     }
     if let Some(name) = &http.trusted_header {
         trusted_header(name, http.token.is_some(), findings);
+    }
+}
+
+fn public_url(text: &str, switched_off: bool, findings: &mut Findings<'_>) {
+    let path = "http.public_url";
+    let hint = |text: &str| Some(text.to_owned());
+    if let Some(url) = absolute_http(path, text, findings) {
+        let first = url.path_segments().and_then(|mut segments| segments.next()).unwrap_or_default();
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+            let hint = hint("a scheme, a host and perhaps a path: https://calls.example.com/ringback");
+            findings.at(path, "it must have neither credentials nor a query nor a fragment", hint);
+        } else if ROUTES.contains(&first) {
+            // A proxy may keep the path or take it off: it could not be told which of the two it has done.
+            let message = format!("its path begins with `/{first}`, as paths of ringback's own do");
+            findings.at(path, message, hint("another path: https://calls.example.com/ringback"));
+        }
+    }
+    if switched_off {
+        let hint = hint("remove `listen: off`, or `public_url`");
+        findings.at(path, "links would lead to a server that is switched off", hint);
     }
 }
 

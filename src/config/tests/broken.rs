@@ -863,3 +863,20 @@ fn a_trusted_header_is_one_that_only_a_proxy_sets_and_needs_the_token() {
     let alone = told("trusted_header: X-Forwarded-User");
     assert!(alone.contains("http.trusted_header: without `http.token` the board is closed"), "{alone}");
 }
+
+#[test]
+fn a_public_url_whose_path_could_be_one_of_the_servers_own_is_refused() {
+    let told = |url: &str| match parsed(&format!("{MINIMAL}http: {{public_url: '{url}'}}\n")) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    };
+    for right in ["", "/", "/ringback", "/ringback/l/", "/lines", "/tel/api"] {
+        assert_eq!(told(&format!("https://calls.example.com{right}")), "", "{right}");
+    }
+    for wrong in ["/l", "/l/", "/api/ringback", "/hooks", "/healthz", "/live/x"] {
+        let told = told(&format!("https://calls.example.com{wrong}"));
+        let first = wrong.split('/').nth(1).unwrap();
+        let expected = format!("http.public_url: its path begins with `/{first}`, as paths of ringback's own do");
+        assert!(told.contains(&expected) && told.contains("hint: another path"), "{wrong}: {told}");
+    }
+}

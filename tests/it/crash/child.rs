@@ -37,11 +37,16 @@ pub(super) struct Child {
 impl Child {
     /// With `clock_moves` its wall clock can be moved, where Debian's package faketime is there.
     pub(super) fn new(town: &Town, clock_moves: bool) -> Self {
+        Self::within(Arc::clone(&town.folder), clock_moves)
+    }
+
+    /// By the configuration in that folder.
+    pub(super) fn within(folder: Arc<TempDir>, clock_moves: bool) -> Self {
         let faketime = if clock_moves { faketime() } else { None };
         if clock_moves && faketime.is_none() {
             say("SKIPPED: the moves of the wall clock; there is no libfaketime. hint: run scripts/setup");
         }
-        let child = Self { folder: Arc::clone(&town.folder), binary: binary(), faketime, process: None };
+        let child = Self { folder, binary: binary(), faketime, process: None };
         child.move_clock(0);
         child
     }
