@@ -46,8 +46,13 @@ pub(crate) struct Browser {
 
 impl Browser {
     pub(crate) fn new(office: &Office) -> Self {
+        Self::at(&office.listen)
+    }
+
+    /// Of a server at this address and port.
+    pub(crate) fn at(address: &str) -> Self {
         let client = ringback::http::client(4).unwrap();
-        Self { address: office.listen.clone(), client, cookie: None, headers: HashMap::new() }
+        Self { address: address.to_owned(), client, cookie: None, headers: HashMap::new() }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

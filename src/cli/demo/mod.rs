@@ -53,7 +53,7 @@ pub(super) struct Options {
 pub(super) async fn demo(options: &Options, colour: bool) -> Result<(), Failure> {
     let clock = Clock::system();
     let folder = Folder::make()?;
-    let door = Door::choose()?;
+    let (door, kept_port) = Door::choose()?;
     let world = World::start(&clock, &door)?;
     let config = world.config(&door, &folder)?;
     let app = App::new(&config, clock.clone()).await?;
@@ -68,19 +68,20 @@ pub(super) async fn demo(options: &Options, colour: bool) -> Result<(), Failure>
     stop_on_signals(interrupted.clone(), None)?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     stage.introduce(&config, options, address.map(|address| format!("http://{address}/")).as_deref());
+    drop(kept_port);
     let mut running = tokio::spawn(app.run(stop.clone()));
     let page = listener.map(|listener| page::serve(listener, hall, clock, stop.clone())).transpose()?.map(tokio::spawn);
     tokio::select! {
         ended = &mut running => {
-            ended.map_err(panicked)??;
+            ended.map_err(|panic| panicked(&panic))??;
             return Err(Failure::Run("ringback has stopped by itself; see the log above".to_owned()));
         }
         () = stage.perform(options.r#for, &interrupted, &mut pressed) => {}
     }
     stop.cancel();
-    running.await.map_err(panicked)??;
+    running.await.map_err(|panic| panicked(&panic))??;
     if let Some(page) = page {
-        page.await.map_err(panicked)?;
+        page.await.map_err(|panic| panicked(&panic))?;
     }
     if stage.is_deserted() {
         return Ok(());
@@ -90,7 +91,7 @@ pub(super) async fn demo(options: &Options, colour: bool) -> Result<(), Failure>
     stage.sum_up()
 }
 
-fn panicked(panic: JoinError) -> Failure {
+fn panicked(panic: &JoinError) -> Failure {
     Failure::Run(format!("ringback has panicked: {panic}"))
 }
 

@@ -104,14 +104,14 @@ impl Stage {
             format!("  real        ringback     {}, which polls the one and tells the others", door.url),
             String::new(),
             format!(
-                "So that the story fits into seconds, ringback asks every {} (usual: 30s), a missed call",
+                "So that the story fits into seconds, ringback asks every {} (usual: 30s; the PBX posts the ends",
                 units::format_duration(calls.every)
             ),
             format!(
-                "is told {} after its end (usual: 1m), and this PBX sets no limit (the vendor's: 6 requests a",
+                "of calls besides), a missed call is told {} after its end (usual: 1m), and this PBX sets no limit",
                 units::format_duration(calls.grace)
             ),
-            format!("minute). Times are Istanbul's. {ends}"),
+            format!("(the vendor's: 6 requests a minute). Times are Istanbul's. {ends}"),
         ];
         for line in lines {
             self.screen.plain(&line);
@@ -182,11 +182,16 @@ impl Stage {
     /// Makes a scene happen now, and notes what is to be told of it.
     pub(super) fn play(&mut self, scene: Scene) {
         let now = self.clock.now();
-        if let Deed::Returned { uuid } = &scene.deed
-            && !self.returned.insert(uuid.clone())
-        {
-            // A visitor was faster than the story, or the other way around.
-            return;
+        if let Deed::Returned { uuid } = &scene.deed {
+            // Somebody is to be told that it was returned: then everybody has to know first that it was missed.
+            if !scene.matters.is_empty() && !self.is_told(uuid) {
+                self.visitors.call_back(uuid.clone(), self.clock.tick());
+                return;
+            }
+            if !self.returned.insert(uuid.clone()) {
+                // A visitor was faster than the story, or the other way around.
+                return;
+            }
         }
         let who = if matches!(scene.deed, Deed::Breakdown { .. }) { Who::Webhook } else { Who::Pbx };
         self.tell(who, now, &scene.line);

@@ -11,8 +11,11 @@ use super::world::{Trouble, WEBHOOK_SECRET, World};
 use super::{mail, signature, slack};
 use crate::sim::receiver::Received;
 
-/// The newest so many of each kind.
+/// The newest so many messages of each kind.
 const MOST: usize = 30;
+
+/// The newest so many requests, which take more room.
+const REQUESTS: usize = 12;
 
 /// The page.
 #[derive(Serialize)]
@@ -84,7 +87,7 @@ impl View {
             let (time, number) = (time(mail.at.at, &hall.zone), mails - n);
             Mail { number, time, subject: letter.subject, from: letter.from }
         });
-        let requests = hall.world.webhook.since(hall.world.webhook.total().saturating_sub(MOST));
+        let requests = hall.world.webhook.since(hall.world.webhook.total().saturating_sub(REQUESTS));
         let lines = hall.lines().into_iter();
         Self {
             login: format!("{}/login", hall.door.url),

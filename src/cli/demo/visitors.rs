@@ -58,6 +58,11 @@ impl Visitors {
         self.calls.push(Call { uuid: uuid.clone(), caller: caller.clone(), told: scene.told(), kind });
     }
 
+    /// Somebody is to be called back when it is `due`, by the clock's tick.
+    pub(super) fn call_back(&mut self, uuid: String, due: Duration) {
+        self.returns.push(Return { uuid, due });
+    }
+
     /// Whether nobody is to be called back any more.
     pub(super) fn is_over(&self) -> bool {
         self.returns.is_empty()
@@ -113,7 +118,7 @@ impl Stage {
             return;
         };
         let (uuid, shown) = (call.uuid.clone(), call.caller.shown());
-        self.visitors.returns.push(Return { uuid, due: now.tick });
+        self.visitors.call_back(uuid, now.tick);
         let line = format!("calls {shown} back, as soon as everybody has been told of the call");
         self.tell(Who::Office, now.at, &line);
     }
@@ -139,23 +144,25 @@ impl Stage {
             let mut called = called.filter(|call| call.caller.dialled().as_deref() == Some(&*destination));
             let Some(call) = called.find(|call| !self.returned.contains(&call.uuid)) else { continue };
             let (uuid, shown) = (call.uuid.clone(), call.caller.shown());
-            self.visitors.returns.push(Return { uuid, due: request.at.tick + ANSWERS_AFTER });
+            self.visitors.call_back(uuid, request.at.tick + ANSWERS_AFTER);
             let line = format!("rings extension {extension}, which answers after 3 s, and then {shown}");
             self.tell(Who::Pbx, request.at.at, &line);
         }
     }
 
-    /// Returns the calls whose time has come. Not before everybody was told of them, or nobody could say whether they
-    /// were to be told at all.
+    /// Whether everybody has been told of a call, or nobody is to be. Who has not been told of it before it is returned
+    /// need not be told any more, and then nobody could say beforehand what is to be told.
+    pub(super) fn is_told(&self, uuid: &str) -> bool {
+        let first = [EventType::CallMissed, EventType::VoicemailNew];
+        first.into_iter().all(|event| self.ledger.is_told(event, uuid).unwrap_or(true))
+    }
+
+    /// Returns the calls whose time has come, once everybody has been told of them.
     pub(super) fn return_due(&mut self) {
         let now = self.clock.tick();
-        let ledger = &self.ledger;
-        let is_told = |uuid: &str| {
-            [EventType::CallMissed, EventType::VoicemailNew]
-                .into_iter()
-                .all(|event| ledger.is_told(event, uuid).unwrap_or(true))
-        };
-        let due: Vec<_> = self.visitors.returns.extract_if(.., |one| one.due <= now && is_told(&one.uuid)).collect();
+        let all = std::mem::take(&mut self.visitors.returns);
+        let (due, waiting) = all.into_iter().partition::<Vec<_>, _>(|one| one.due <= now && self.is_told(&one.uuid));
+        self.visitors.returns = waiting;
         for Return { uuid, .. } in due {
             if let Some(call) = self.visitors.calls.iter().find(|call| call.uuid == uuid) {
                 let scene = Scene::returned(&uuid, &call.caller, call.told, call.kind == Kind::Call);
@@ -175,17 +182,20 @@ impl Stage {
         }
     }
 
-    /// What somebody has closed by hand on the board is not told any further.
+    /// What a visitor has settled on the board or the page of a link, while a receiver was broken, is not told there any
+    /// more.
     pub(super) async fn excuse(&mut self) {
-        for (event, uuid) in self.ledger.untold() {
+        let untold = self.ledger.untold();
+        for (event, uuid) in &untold {
             let first = match event.kind() {
                 Kind::Call => EventType::CallMissed,
                 Kind::Voicemail => EventType::VoicemailNew,
             };
-            let found = self.store.events(&[EventId::derive(ACCOUNT, first, &uuid)]).await;
+            let found = self.store.events(&[EventId::derive(ACCOUNT, first, uuid)]).await;
             let closed = found.ok().into_iter().flatten().flatten().next().and_then(|event| event.closed_by());
-            if closed == Some(Closed::ByHand) {
-                self.ledger.excuse(event, &uuid, "closed by hand");
+            let begun = untold.iter().any(|(event, other)| *event == first && other == uuid);
+            if closed == Some(Closed::ByHand) || (closed == Some(Closed::Heard) && begun) {
+                self.ledger.excuse(*event, uuid, "settled by a visitor before all were told");
             }
         }
     }

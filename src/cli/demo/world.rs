@@ -1,6 +1,7 @@
 //! The world of the demo: a PBX and three receivers on loopback, a folder for the store, and the configuration.
 
 use std::fs::DirBuilder;
+use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,15 +50,16 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// A port that is free now, and secrets of this demo alone.
+    /// A free port and secrets of this demo alone; the port is kept until what comes with it is dropped.
     ///
     /// # Errors
     /// When this machine has none.
-    pub(super) fn choose() -> Result<Self, Failure> {
-        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-        let address = free.map_err(|error| Failure::Run(format!("no port of 127.0.0.1 can be had: {error}")))?;
+    pub(super) fn choose() -> Result<(Self, TcpListener), Failure> {
+        let failed = |error: std::io::Error| Failure::Run(format!("no port of 127.0.0.1 can be had: {error}"));
+        let kept = TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
+        let address = kept.local_addr().map_err(failed)?;
         let secret = || format!("{:032x}", fastrand::u128(..));
-        Ok(Self { url: format!("http://{address}"), token: secret(), push_secret: secret() })
+        Ok((Self { url: format!("http://{address}"), token: secret(), push_secret: secret() }, kept))
     }
 
     fn listen(&self) -> &str {
