@@ -360,7 +360,8 @@ mod tests {
                 queue in prop_oneof![Just(None), Just(Some("201")), Just(Some("202")), Just(Some("other"))],
                 withheld in prop::bool::ANY,
             ) {
-                let router = router(&format!("[{}{{{last}}}]", rules.iter().map(|rule| format!("{rule}, ")).collect::<String>()));
+                let all = [rules.as_slice(), &[format!("{{{last}}}")]].concat();
+                let router = router(&format!("[{}]", all.join(", ")));
                 let event = if missed { EventType::CallMissed } else { EventType::VoicemailNew };
                 let caller = number::parse("05321112233").number;
                 match router.decide(&subject(event, queue, caller.as_ref().filter(|_| !withheld))) {

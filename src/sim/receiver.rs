@@ -199,6 +199,13 @@ impl HttpReceiver {
         self.shared.state().workspace.posts.iter().cloned().collect()
     }
 
+    /// The newest `n` of [`HttpReceiver::posts`], oldest first.
+    pub fn newest_posts(&self, n: usize) -> Vec<Post> {
+        let state = self.shared.state();
+        let posts = &state.workspace.posts;
+        posts.iter().skip(posts.len().saturating_sub(n)).cloned().collect()
+    }
+
     /// Somebody deletes a message from the channel of the Web API.
     pub fn delete_post(&self, ts: &str) {
         self.shared.state().workspace.posts.retain(|post| post.ts != ts);

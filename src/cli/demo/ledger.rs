@@ -6,7 +6,8 @@ use super::world::ACCOUNT;
 use crate::event::{DeliveryId, EventType};
 
 /// A receiver of the demo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Place {
     Mail,
     Slack,
@@ -15,6 +16,15 @@ pub(super) enum Place {
 
 impl Place {
     pub(super) const ALL: [Self; 3] = [Self::Mail, Self::Slack, Self::Webhook];
+
+    /// For people.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Mail => "Mail",
+            Self::Slack => "Slack",
+            Self::Webhook => "Webhook",
+        }
+    }
 
     /// The channel's name in the configuration.
     fn channel(self) -> &'static str {
@@ -41,6 +51,8 @@ pub(super) struct Matter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Told(&'static [Place]),
+    /// All of these or nobody, as a visitor likes.
+    Perhaps(&'static [Place]),
     /// Nobody, for this reason.
     Quiet(&'static str),
 }
@@ -65,8 +77,11 @@ struct Entry {
 }
 
 impl Ledger {
-    /// Notes what is to be told, before it can be.
+    /// Notes what is to be told, before it can be. What has been noted before stays as it was noted.
     pub(super) fn expect(&mut self, matter: Matter) {
+        if self.of(matter.event, &matter.uuid).is_some() {
+            return;
+        }
         for place in Place::ALL {
             let id = DeliveryId::derive(ACCOUNT, matter.event, &matter.uuid, place.channel()).to_string();
             self.deliveries.insert(id, self.entries.len());
@@ -114,6 +129,31 @@ impl Ledger {
         self.tell(Place::Slack, found, title);
     }
 
+    /// Whether everybody has been told who was to be; `None` when there is no such matter.
+    pub(super) fn is_told(&self, event: EventType, uuid: &str) -> Option<bool> {
+        self.of(event, uuid).map(|entry| Self::missing_at(entry).next().is_none())
+    }
+
+    /// What has not been told, and how it is about its call: event and uuid.
+    pub(super) fn untold(&self) -> Vec<(EventType, String)> {
+        let missing = |entry: &&Entry| Self::missing_at(entry).next().is_some();
+        let entries = self.entries.iter().filter(missing);
+        entries.map(|entry| (entry.matter.event, entry.matter.uuid.clone())).collect()
+    }
+
+    /// Nobody has to be told any more, for this reason.
+    pub(super) fn excuse(&mut self, event: EventType, uuid: &str, why: &'static str) {
+        let entry = self.entries.iter_mut().find(|entry| entry.matter.event == event && entry.matter.uuid == uuid);
+        if let Some(entry) = entry {
+            entry.matter.fate = Fate::Quiet(why);
+        }
+    }
+
+    fn of(&self, event: EventType, uuid: &str) -> Option<&Entry> {
+        // The newest first: those are asked for.
+        self.entries.iter().rev().find(|entry| entry.matter.event == event && entry.matter.uuid == uuid)
+    }
+
     /// Somebody has followed the link of a message.
     pub(super) fn pressed_play(&mut self, sounded: bool) {
         self.played += usize::from(sounded);
@@ -143,7 +183,12 @@ impl Ledger {
 
     /// Of how many it was to be told how they ended.
     pub(super) fn to_follow_up(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.matter.event.is_follow_up()).count()
+        let told = |entry: &&Entry| match entry.matter.fate {
+            Fate::Told(_) => true,
+            Fate::Perhaps(_) => entry.told.iter().any(|times| *times > 0),
+            Fate::Quiet(_) => false,
+        };
+        self.entries.iter().filter(|entry| entry.matter.event.is_follow_up()).filter(told).count()
     }
 
     /// Deliveries to the webhook that took more than one request, and the requests that failed.
@@ -184,10 +229,13 @@ impl Ledger {
     }
 
     fn missing(&self) -> impl Iterator<Item = (&Matter, Place)> {
-        self.entries.iter().flat_map(|entry| {
-            let untold = move |place: &Place| Self::wanted(entry, *place) && entry.told[*place as usize] == 0;
-            Place::ALL.into_iter().filter(untold).map(|place| (&entry.matter, place))
-        })
+        self.entries.iter().flat_map(|entry| Self::missing_at(entry).map(|place| (&entry.matter, place)))
+    }
+
+    fn missing_at(entry: &Entry) -> impl Iterator<Item = Place> {
+        let begun = !matches!(entry.matter.fate, Fate::Perhaps(_)) || entry.told.iter().any(|times| *times > 0);
+        let untold = move |place: &Place| begun && Self::wanted(entry, *place) && entry.told[*place as usize] == 0;
+        Place::ALL.into_iter().filter(untold)
     }
 
     fn delivered(&mut self, place: Place, id: &str) {
@@ -208,7 +256,7 @@ impl Ledger {
     }
 
     fn wanted(entry: &Entry, place: Place) -> bool {
-        matches!(entry.matter.fate, Fate::Told(places) if places.contains(&place))
+        matches!(entry.matter.fate, Fate::Told(places) | Fate::Perhaps(places) if places.contains(&place))
     }
 }
 
@@ -262,6 +310,32 @@ mod tests {
         quiet.mail(&id("a", "mail"));
         quiet.slack("Missed call: Withheld number");
         assert_eq!(quiet.problems().len(), 2);
+    }
+
+    #[test]
+    fn what_a_visitor_may_do_is_told_to_all_or_to_nobody() {
+        let mut ledger = ledger(Fate::Perhaps(&[Place::Slack, Place::Webhook]));
+        assert!(ledger.is_complete());
+        ledger.slack("Missed call: Withheld number");
+        assert_eq!(ledger.problems().len(), 1, "and not the other one");
+        let [(event, uuid)] = &ledger.untold()[..] else { panic!("{:?}", ledger.untold()) };
+        assert_eq!(ledger.is_told(*event, uuid), Some(false));
+        ledger.webhook(&id(uuid, "crm"), true);
+        assert!(ledger.is_complete());
+        ledger.mail(&id(uuid, "mail"));
+        assert_eq!(ledger.problems().len(), 1, "mail was not to be told");
+    }
+
+    #[test]
+    fn what_somebody_has_closed_by_hand_need_not_be_told() {
+        let mut ledger = ledger(Fate::Told(&[Place::Mail]));
+        for uuid in ["a", "b"] {
+            assert_eq!(ledger.is_told(EVENT, uuid), Some(false));
+            ledger.excuse(EVENT, uuid, "closed by hand");
+            assert_eq!(ledger.is_told(EVENT, uuid), Some(true));
+        }
+        assert!(ledger.is_complete());
+        assert_eq!(ledger.is_told(EventType::VoicemailNew, "a"), None);
     }
 
     #[test]

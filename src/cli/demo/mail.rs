@@ -1,9 +1,9 @@
-//! Reads a mail as a mail program does, as far as the demo needs it: its headers and its text (RFC 2045 to 2047).
+//! Reads a mail as a mail program does, as far as the demo needs it: its headers, its text and its HTML (RFC 2045 to 2047).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-/// What a person sees of a mail, as plain text.
+/// What a person sees of a mail.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Letter {
     pub(super) from: String,
@@ -11,6 +11,8 @@ pub(super) struct Letter {
     pub(super) subject: String,
     /// The part in plain text; empty when there is none.
     pub(super) text: String,
+    /// The part in HTML; empty when there is none.
+    pub(super) html: String,
 }
 
 /// Reads header and body, with CRLF line ends. Characters are taken for UTF-8, whatever the mail says.
@@ -18,7 +20,14 @@ pub(super) fn read(data: &[u8]) -> Letter {
     let data = String::from_utf8_lossy(data);
     let whole = Entity::of(&data);
     let word = |name| decode_words(&whole.header(name).unwrap_or_default());
-    Letter { from: word("From"), to: word("To"), subject: word("Subject"), text: whole.text().unwrap_or_default() }
+    let part = |kind| whole.part(kind).unwrap_or_default();
+    Letter {
+        from: word("From"),
+        to: word("To"),
+        subject: word("Subject"),
+        text: part("text/plain"),
+        html: part("text/html"),
+    }
 }
 
 /// A mail, or a part of one: header and body.
@@ -44,8 +53,8 @@ impl<'a> Entity<'a> {
         })
     }
 
-    /// The first part in plain text, decoded.
-    fn text(&self) -> Option<String> {
+    /// The first part of this kind, decoded.
+    fn part(&self, wanted: &str) -> Option<String> {
         let kind = self.header("Content-Type").unwrap_or_else(|| "text/plain".to_owned());
         let is = |wanted: &str| kind.get(..wanted.len()).is_some_and(|start| start.eq_ignore_ascii_case(wanted));
         if is("multipart/") {
@@ -55,10 +64,10 @@ impl<'a> Entity<'a> {
             return parts.take_while(|part| !part.starts_with("--")).find_map(|part| {
                 let part = part.strip_prefix("\r\n").unwrap_or(part);
                 // The line end before a boundary belongs to the boundary.
-                Entity::of(part.strip_suffix("\r\n").unwrap_or(part)).text()
+                Entity::of(part.strip_suffix("\r\n").unwrap_or(part)).part(wanted)
             });
         }
-        is("text/plain").then(|| self.decoded())
+        is(wanted).then(|| self.decoded())
     }
 
     fn decoded(&self) -> String {
@@ -178,6 +187,7 @@ mod tests {
             assert!(letter.from.contains("Santral Müdürü"), "{}", letter.from);
             assert_eq!(letter.to, "ofis@ofis.example");
             assert_eq!(letter.text, text, "{encoding:?}");
+            assert_eq!(letter.html, "<p>başka</p>");
         }
     }
 

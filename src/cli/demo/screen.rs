@@ -23,7 +23,7 @@ pub(super) enum Who {
 }
 
 impl Who {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Pbx => "PBX",
             Self::Office => "office",

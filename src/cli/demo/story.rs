@@ -20,6 +20,7 @@ const EVERYWHERE: &[Place] = &Place::ALL;
 /// Mail is not followed up by default.
 const FOLLOWED_UP: &[Place] = &[Place::Slack, Place::Webhook];
 const WITHOUT_SLACK: &[Place] = &[Place::Mail, Place::Webhook];
+const BY_WEBHOOK: &[Place] = &[Place::Webhook];
 const BY_MAIL: &[Place] = &[Place::Mail];
 const MUTED: &str = "muted by its route";
 
@@ -76,8 +77,14 @@ impl Person {
         Self { number: "Anonymous".to_owned(), name: None }
     }
 
+    /// The number as a PBX dials it; `None` when it was withheld.
+    pub(super) fn dialled(&self) -> Option<String> {
+        let number = number::parse(&self.number).number?;
+        number.expose().e164.as_deref().map(|e164| e164.trim_start_matches('+').to_owned())
+    }
+
     /// The number as messages in English have it.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let number = number::parse(&self.number).number;
         number.map_or_else(|| "Withheld number".to_owned(), |number| number.expose().display.clone())
     }
@@ -125,6 +132,17 @@ impl Scene {
         Self { at, begins: at, line, deed: Deed::Returned { uuid }, matters }
     }
 
+    /// The call `uuid` of `caller`, whom those at `told` know of, is returned now.
+    pub(super) fn returned(uuid: &str, caller: &Person, told: &[Place], sure: bool) -> Self {
+        let fate = if sure { Fate::Told } else { Fate::Perhaps };
+        let matters = match followed_up(told) {
+            [] => Vec::new(),
+            places => vec![matter(EventType::CallReturned, uuid, caller, fate(places))],
+        };
+        let (at, line) = (Duration::ZERO, format!("{} is called back, and answers", caller.shown()));
+        Self { at, begins: at, line, deed: Deed::Returned { uuid: uuid.to_owned() }, matters }
+    }
+
     fn voicemail(
         rng: &mut Rng,
         at: Duration,
@@ -139,8 +157,18 @@ impl Scene {
         let matters = vec![
             matter(EventType::VoicemailNew, &uuid, &caller, fate),
             matter(EventType::CallMissed, &uuid, &caller, Fate::Quiet("told by its voicemail")),
+            // Somebody may press play on the page of a link.
+            matter(EventType::VoicemailHeard, &uuid, &caller, Fate::Perhaps(followed_up(places))),
         ];
         Self { at, begins: at, line, deed: Deed::Voicemail { uuid, caller, extension }, matters }
+    }
+
+    /// Who is told of its call.
+    pub(super) fn told(&self) -> &'static [Place] {
+        match self.matters.first().map(|matter| matter.fate) {
+            Some(Fate::Told(places)) => places,
+            Some(Fate::Perhaps(_) | Fate::Quiet(_)) | None => &[],
+        }
     }
 
     /// Makes it happen, now.
@@ -244,13 +272,35 @@ pub(super) fn chance(rng: &mut Rng, n: u32, after: Duration) -> Vec<Scene> {
     }
 }
 
+/// What a visitor asks for: the `n`th call, or voicemail, of theirs.
+pub(super) fn visit(rng: &mut Rng, n: u32, voicemail: bool) -> Scene {
+    const NAMES: [&str; 6] = ["Selin Arı", "Ümit Çelik", "Işıl Güneş", "Oğuz Şahin", "Çağla Er", "İlker Tunç"];
+    // 6007 is a prime as well. Another area than that of chance, whose numbers these must not be.
+    let number = format!("0224{:07}", 2_000_000 + u64::from(n) * 6007 % 7_000_000);
+    let person = Person { number, name: Some(NAMES[rng.usize(..NAMES.len())]) };
+    if voicemail {
+        Scene::voicemail(rng, Duration::ZERO, person, "1002", EVERYWHERE)
+    } else {
+        Scene::missed(rng, Duration::ZERO, person, "201", Fate::Told(EVERYWHERE))
+    }
+}
+
+/// Who of `told` is told how it ended.
+fn followed_up(told: &[Place]) -> &'static [Place] {
+    match (told.contains(&Place::Slack), told.contains(&Place::Webhook)) {
+        (true, _) => FOLLOWED_UP,
+        (false, true) => BY_WEBHOOK,
+        (false, false) => &[],
+    }
+}
+
 /// Who is told, when that is not everybody.
 fn note(fate: Fate) -> &'static str {
     match fate {
         Fate::Told(BY_MAIL) => " (mail only)",
         Fate::Told(WITHOUT_SLACK) => " (mail and webhook)",
         Fate::Quiet(MUTED) => " (muted by its route)",
-        Fate::Told(_) | Fate::Quiet(_) => "",
+        Fate::Told(_) | Fate::Perhaps(_) | Fate::Quiet(_) => "",
     }
 }
 

@@ -268,8 +268,8 @@ async fn what_is_held_gathers_or_waits_for_its_step_survives_every_kill() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let until = office.opens.max(office.clock.now()).duration_since(office.clock.now());
-    let limit = office.clock.tick() + Duration::try_from(until).unwrap() + PATIENCE;
+    let until = Duration::try_from(office.opens.duration_since(office.clock.now())).unwrap_or_default();
+    let limit = office.clock.tick() + until + PATIENCE;
     while office.judge().is_err() && office.clock.tick() < limit {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
