@@ -7,7 +7,7 @@
   const frame = byId("mail-frame");
   let reading = false;
   let again = false;
-  // The newest mail is shown until somebody picks one.
+  // The newest mail is shown until somebody picks or reads one.
   let picked = null;
 
   function connected(yes) {
@@ -30,6 +30,11 @@
     if (frame.getAttribute("src") !== path) frame.setAttribute("src", path);
     mark(path);
   }
+
+  // Whoever is reading a mail keeps it.
+  const keep = () => (picked = frame.getAttribute("src"));
+  frame.addEventListener("pointerenter", keep);
+  window.addEventListener("blur", () => document.activeElement === frame && keep());
 
   function replace(part, next) {
     // What is open stays open, and where the keyboard is it stays.
