@@ -59,7 +59,7 @@ pub struct NamePage {
 /// One person or place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its numbers: those of people as [`number::line`] writes them.
+    /// Its numbers: those of people as `number::line` writes them.
     pub numbers: Vec<String>,
     /// At most 100 characters on one line.
     pub name: Option<PersonName>,

@@ -1,7 +1,7 @@
 //! The outbox and the events as JSON (contract section 5): the same as the command line, which asks here too.
 //!
 //! Numbers and names are masked unless the query says `reveal=true`. Over the control socket whoever reaches it may ask
-//! ([`router`]), over TCP whoever has the token ([`guarded`]), and is not told what is wrong inside.
+//! ([`router`]), over TCP whoever has the token (`guarded`), and is not told what is wrong inside.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The doorkeeper of the TCP server: who comes in, for how long and with how much, and the headers of every answer.
 //!
 //! What hyper refuses by itself (400 for what is not HTTP, 431 for a head that is too large) has no body and ends the
-//! connection; everything else passes through [`Door::answer`].
+//! connection; everything else passes through `Door::answer`.
 
 use std::convert::Infallible;
 use std::io;
@@ -96,7 +96,7 @@ struct Door {
     http: http1::Builder,
 }
 
-/// Serves `router` until `stop`, and then waits as long as [`STOP_PATIENCE`] says for answers under way. Handlers find
+/// Serves `router` until `stop`, and then waits as long as `STOP_PATIENCE` says for answers under way. Handlers find
 /// [`ConnectInfo`] of the peer among a request's extensions, and its body complete. A path that begins with that of
 /// `http.public_url` is routed by what comes after it.
 pub async fn serve(listener: TcpListener, router: Router, sites: Sites, limits: Limits, stop: CancellationToken) {
