@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ringback::clock::Clock;
 use ringback::config::{self, Config};
 use ringback::event::{Closed, DeliveryId, Event, EventId, EventType};
-use ringback::sim::pbx::{Direction, Endpoint, Fault, MarksRead, PbxOptions, SimCall};
+use ringback::sim::pbx::{Endpoint, Fault, MarksRead, PbxOptions, SimCall};
 use ringback::sim::receiver::{BOT_TOKEN, CHANNEL_ID, Mode};
 use ringback::track;
 use serde_json::{Value, json};
@@ -52,18 +52,6 @@ async fn pass_to(office: &Office, running: &Running, until: Timestamp) {
 
 fn nothing() -> Vec<String> {
     Vec::new()
-}
-
-/// Extension 1014 calls back, for 30 seconds until now.
-fn call_back(office: &Office, uuid: &str) {
-    let call = SimCall::answered("r1", office.now(), 30 * SECOND);
-    office.pbx.add_call(SimCall {
-        direction: Direction::Outbound,
-        caller_number: "1014 (902129876543)".into(),
-        destination_number: "03121234567".into(),
-        ..call
-    });
-    office.pbx.set_returned(uuid, "r1");
 }
 
 /// What the webhook has taken, in its order.
@@ -125,7 +113,7 @@ async fn what_was_settled_a_second_before_its_step_is_not_told_as_open_however_l
             pass_to(&office, &running, due - SECOND).await;
             let last_read = office.asked(Endpoint::Cdrs).len();
             if returned {
-                call_back(&office, "c1");
+                office.call_back("c1");
             } else {
                 let start = office.now() - 8 * SECOND;
                 office.pbx.add_call(SimCall::answered("again", start + 8 * SECOND, 8 * SECOND));
@@ -293,7 +281,7 @@ async fn who_was_told_by_the_escalation_alone_is_told_the_end_too_and_nobody_els
     let office = office("[{after: 15m, notify: crm}, {after: 1h, notify: slack}]");
     let running = told_of_a_call(&office).await;
     office.pass(&running, 20 * MINUTE, MINUTE).await;
-    call_back(&office, "c1");
+    office.call_back("c1");
     office.pass(&running, 2 * HOUR, MINUTE).await;
     running.stop().await;
     assert_eq!(
@@ -311,7 +299,7 @@ async fn a_step_whose_receiver_was_down_until_the_call_was_returned_is_not_told_
     office.webhook.set_mode(Mode::Status(503));
     office.pass(&running, 16 * MINUTE, MINUTE).await;
     assert!(office.webhook.total() > 0);
-    call_back(&office, "c1");
+    office.call_back("c1");
     office.pass(&running, MINUTE, 10 * SECOND).await;
     office.webhook.set_mode(Mode::Ok);
     office.pass(&running, HOUR, MINUTE).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringback::config::{self, Config};
 use ringback::event::{DeliveryId, EventId, EventType};
 use ringback::outbox::State;
-use ringback::sim::pbx::{Direction, Endpoint, MarksRead, PbxOptions, SimCall};
+use ringback::sim::pbx::{Endpoint, MarksRead, PbxOptions, SimCall};
 use ringback::sim::receiver::{BOT_TOKEN, CHANNEL_ID, Mode, Post, Received};
 use serde_json::{Value, json};
 
@@ -42,18 +42,6 @@ async fn told_of_a_call() -> Office {
     office
 }
 
-/// Extension 1014 calls back, for 30 seconds until now.
-fn call_back(office: &Office, uuid: &str) {
-    let call = SimCall::answered("r1", office.now(), 30 * SECOND);
-    office.pbx.add_call(SimCall {
-        direction: Direction::Outbound,
-        caller_number: "1014 (902129876543)".into(),
-        destination_number: "03121234567".into(),
-        ..call
-    });
-    office.pbx.set_returned(uuid, "r1");
-}
-
 /// What the webhook was told as `event_type`.
 fn bodies(office: &Office, event_type: &str) -> Vec<Value> {
     let accepted = office.webhook.received().into_iter().filter(|received| received.answered == 200);
@@ -80,7 +68,7 @@ async fn states(running: &Running, event: EventType) -> Vec<State> {
 async fn a_call_that_is_returned_after_it_was_told_is_told_once_as_returned_where_it_was_told() {
     let office = told_of_a_call().await;
     office.clock.advance(5 * MINUTE);
-    call_back(&office, "c1");
+    office.call_back("c1");
     minutes_pass(&office, 3).await;
     assert_eq!(office.told(), ["call.missed c1", "call.returned c1"]);
     let (missed, returned) = (&bodies(&office, "call.missed")[0], &bodies(&office, "call.returned")[0]);
@@ -107,7 +95,7 @@ async fn a_mail_channel_is_told_of_the_end_when_it_asks_for_it_and_a_webhook_is_
     office.miss("c1");
     office.pass(&running, 3 * MINUTE, 10 * SECOND).await;
     in_time(office.mail.wait_for(1)).await;
-    call_back(&office, "c1");
+    office.call_back("c1");
     office.pass(&running, 6 * MINUTE, 10 * SECOND).await;
     in_time(office.mail.wait_for(2)).await;
     running.stop().await;
@@ -137,7 +125,7 @@ async fn of_several_calls_of_one_person_each_that_was_told_is_told_as_returned_w
         office.miss(uuid);
         minutes_pass(&office, 2).await;
     }
-    call_back(&office, "c2");
+    office.call_back("c2");
     minutes_pass(&office, 2).await;
     assert_eq!(office.told(), ["call.missed c1", "call.missed c2", "call.returned c1", "call.returned c2"]);
     let ends: Vec<Value> =
@@ -161,7 +149,7 @@ async fn a_call_is_followed_for_as_long_as_follow_up_says_and_no_longer() {
         let office = told_of_a_call().await;
         let running = office.run().await;
         office.pass(&running, hours * HOUR, 5 * MINUTE).await;
-        call_back(&office, "c1");
+        office.call_back("c1");
         office.pass(&running, 10 * MINUTE, 30 * SECOND).await;
         running.stop().await;
         assert_eq!(bodies(&office, "call.returned").len(), usize::from(told), "after {hours} hours");
@@ -172,7 +160,7 @@ async fn a_call_is_followed_for_as_long_as_follow_up_says_and_no_longer() {
 async fn what_was_returned_while_nobody_watched_is_told_when_somebody_does_again() {
     let office = told_of_a_call().await;
     office.clock.advance(3 * HOUR);
-    call_back(&office, "c1");
+    office.call_back("c1");
     office.clock.advance(10 * HOUR);
     minutes_pass(&office, 2).await;
     assert_eq!(office.told(), ["call.missed c1", "call.returned c1"]);
@@ -185,7 +173,7 @@ async fn the_end_is_not_told_where_the_beginning_was_refused() {
     office.miss("c1");
     minutes_pass(&office, 2).await;
     office.webhook.set_mode(Mode::Ok);
-    call_back(&office, "c1");
+    office.call_back("c1");
     minutes_pass(&office, 2).await;
     assert_eq!(office.told(), Vec::<String>::new());
     assert_eq!(office.slack.accepted(), 2, "Slack was told both");
@@ -199,7 +187,7 @@ async fn the_end_of_what_could_not_be_told_in_time_is_not_told_either() {
     office.webhook.set_mode(Mode::Status(503));
     office.miss("c1");
     office.pass(&running, 3 * MINUTE, 10 * SECOND).await;
-    call_back(&office, "c1");
+    office.call_back("c1");
     office.pass(&running, 6 * MINUTE, 10 * SECOND).await;
     office.webhook.set_mode(Mode::Ok);
     office.pass(&running, HOUR, 30 * SECOND).await;
@@ -219,7 +207,7 @@ async fn the_end_waits_for_a_beginning_that_is_under_way() {
     office.miss("c1");
     let under_way = || office.webhook.total() == 1;
     office.pass_until(&running, 3 * MINUTE, 5 * SECOND, under_way).await.unwrap();
-    call_back(&office, "c1");
+    office.call_back("c1");
     office.pass_until(&running, MINUTE, 5 * SECOND, || office.asked(Endpoint::CdrDetail).len() == 1).await.unwrap();
     assert_eq!(states(&running, EventType::CallMissed).await, [State::Pending], "the answer is still to come");
     assert_eq!(states(&running, EventType::CallReturned).await, [State::Pending]);
@@ -296,7 +284,7 @@ async fn what_a_person_has_closed_is_not_followed_up() {
     let now = office.clock.moment();
     let closed = ringback::track::close(&event, ringback::event::Closed::ByHand, now.at);
     running.store().close(&closed, now).await.unwrap();
-    call_back(&office, "c1");
+    office.call_back("c1");
     office.pass(&running, 10 * MINUTE, 10 * SECOND).await;
     running.stop().await;
     assert_eq!(office.told(), ["call.missed c1"]);
@@ -359,7 +347,7 @@ async fn a_kill_between_the_end_and_its_telling_loses_nothing() {
     office.routes = "[{notify: crm}]".to_owned();
     office.webhook.set_mode(Mode::Hang);
     let running = office.run().await;
-    call_back(&office, "c1");
+    office.call_back("c1");
     let under_way = || office.webhook.total() == 2;
     office.pass_until(&running, 6 * MINUTE, 5 * SECOND, under_way).await.unwrap();
     running.kill().await;
@@ -400,7 +388,7 @@ async fn a_bots_message_is_struck_through_when_its_call_is_returned_and_the_deta
     let running = office.run_with(&with_bot(&office)).await;
     office.miss("c1");
     office.pass_until(&running, 3 * MINUTE, 10 * SECOND, || posts(&office).len() == 1).await.unwrap();
-    call_back(&office, "c1");
+    office.call_back("c1");
     office.pass(&running, 6 * MINUTE, 10 * SECOND).await;
     running.stop().await;
     let end = "Geri arandı: 0312 123 45 67".to_owned();

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use ringback::app::{App, ReloadError, Reloads, Rest};
 use ringback::clock::Clock;
 use ringback::config::{self, Config};
-use ringback::sim::pbx::{Endpoint, PbxOptions, PbxSim, Request, SimCall, SimVoicemail};
+use ringback::sim::pbx::{Direction, Endpoint, PbxOptions, PbxSim, Request, SimCall, SimVoicemail};
 use ringback::sim::receiver::{HttpReceiver, Kind};
 use ringback::sim::smtp::{SmtpOptions, SmtpReceiver};
 use ringback::store::Store;
@@ -298,6 +298,18 @@ routes: {routes}
     /// A call that began so long ago and that nobody answered has just ended.
     pub(crate) fn miss_after(&self, uuid: &str, length: Duration) {
         self.pbx.add_call(SimCall::missed(uuid, self.now(), length));
+    }
+
+    /// Extension 1014 calls back, for 30 seconds until now.
+    pub(crate) fn call_back(&self, uuid: &str) {
+        let call = SimCall::answered("r1", self.now(), Duration::from_secs(30));
+        self.pbx.add_call(SimCall {
+            direction: Direction::Outbound,
+            caller_number: "1014 (902129876543)".into(),
+            destination_number: "03121234567".into(),
+            ..call
+        });
+        self.pbx.set_returned(uuid, "r1");
     }
 
     /// Somebody has just left a message.
