@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::clock::Clock;
 use crate::event::{Closed, Event, EventId, Kind};
+use crate::number::is_extension;
 use crate::pbx::{Call, Pbx, PbxError, budget, destination};
 use crate::store::{Store, StoreError};
 use crate::track;
@@ -26,8 +27,8 @@ const MOST_A_MINUTE: usize = 6;
 /// Presses that are remembered, of all events.
 const REMEMBERED: usize = 1000;
 
-/// The longest idempotency key, in bytes.
-pub const MOST_KEY: usize = 128;
+/// The longest idempotency key, in characters.
+const MOST_KEY: usize = 128;
 
 /// Why nobody is called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -156,7 +157,7 @@ impl Callbacks {
     pub async fn press(&self, event: EventId, order: Order, line: Line<'_>) -> Outcome {
         let now = self.clock.now();
         let extension = order.extension.as_deref().or(line.extension).ok_or(CallbackError::NoExtension)?.to_owned();
-        if !(1..=10).contains(&extension.len()) || !extension.bytes().all(|b| b.is_ascii_digit()) {
+        if !is_extension(&extension) {
             return Err(CallbackError::BadExtension);
         }
         let key = order.key.map(|key| key.chars().take(MOST_KEY).collect::<String>());

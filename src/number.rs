@@ -107,6 +107,11 @@ impl Pattern {
     }
 }
 
+/// Whether it can be an extension that the PBX rings: 1 to 10 digits.
+pub fn is_extension(text: &str) -> bool {
+    (1..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// Whether `number` is named by a [`Pattern`].
 pub fn matches(pattern: &str, number: &PhoneNumber) -> bool {
     Pattern::new(pattern).matches(number)

@@ -303,31 +303,26 @@ impl Desk {
         pick::event(self.store.as_ref(), id).await
     }
 
-    /// Settles a voicemail that somebody has heard by ringback, and tells those of `follow_ups` who were told of it. Whether
-    /// it was open still.
+    /// Settles a voicemail that somebody has heard by ringback, and tells those of `follow_ups` who were told of it. Gives it as
+    /// it is then; `None` when it was settled before.
     ///
     /// # Errors
     /// When the store cannot be asked. What is told is stored after the end itself: a crash between the two leaves it out.
-    pub async fn heard(&self, event: &Event, follow_ups: &[String]) -> Result<bool, StoreError> {
+    pub async fn heard(&self, event: &Event, follow_ups: &[String]) -> Result<Option<Event>, StoreError> {
         if !event.is_open() {
-            return Ok(false);
+            return Ok(None);
         }
         let now = self.clock.moment();
         let ending = Some(Ending { at: now.at, extension: None });
         let closed = Event { ending, ..track::close(event, Closed::Heard, now.at) };
         let mut deliveries = Vec::new();
         for channel in follow_ups.iter().filter(|_| event.standing != Standing::Waiting) {
-            for id in track::parts(event, channel) {
-                let told = self.store.delivery(id).await?.filter(Delivery::may_be_followed);
-                if let Some(told) = told {
-                    deliveries.push(Delivery::follow_up(&closed, told, now.at));
-                    break;
-                }
-            }
+            let told = self.store.part_to_follow(event, channel).await?;
+            deliveries.extend(told.map(|told| Delivery::follow_up(&closed, told, now.at)));
         }
         self.store.close(&closed, now).await?;
         self.store.commit(Batch { deliveries, ..Batch::default() }, now).await?;
-        Ok(true)
+        Ok(Some(closed))
     }
 
     /// How many deliveries of each channel are dead; 0 for the channels that have others only.

@@ -194,9 +194,8 @@ impl Generation {
             site,
             client,
             recordings,
-            ..
+            paces: mut before,
         } = parts;
-        let mut before = parts.paces;
         core.sites.set(site);
         core.forward.aim(config.push.forward_to.clone(), client);
         let retire = stop.child_token();

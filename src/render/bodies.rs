@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use super::facts::{Context, Data, Facts, Recording};
+use super::facts::{Context, Data, Facts};
 use super::helpers::time;
 use super::text::clean;
 use super::{Look, Renderer, digest, fallback, samples};
@@ -195,15 +195,7 @@ fn plain(format: BodyFormat, default: &Bytes, story: &Story) -> Bytes {
 /// The names of all variables that a message of any kind has, with nothing in them.
 fn absent(timezone: &TimeZone) -> Map<String, Value> {
     let event = samples::event(EventType::CallMissed, Timestamp::UNIX_EPOCH);
-    let facts = Facts {
-        event: &event,
-        event_type: EventType::CallMissed,
-        recording: Recording::None,
-        test: false,
-        repeated: None,
-        waited: None,
-        page: None,
-    };
+    let facts = Facts::new(&event, EventType::CallMissed);
     let data = Data::new(&facts, 0);
     let one = serde_json::to_value(Context::new(&data, &facts, Locale::Tr));
     let many = digest::nothing(timezone);

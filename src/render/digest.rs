@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::bodies::{MAX_TEXT, Story};
-use super::facts::{CallerData, Data, Facts, Recording, Stamp, extension, queue, who};
+use super::facts::{CallerData, Data, Facts, Stamp, extension, queue, who};
 use super::helpers::{date, mrkdwn, time};
 use super::text::clean;
 use super::{Look, Renderer, payload, slack, tidy, wrap};
@@ -129,19 +129,8 @@ impl Renderer {
     /// [`Digest::failure`].
     pub fn digest(&self, look: &Look, events: &[InDigest<'_>]) -> Digest {
         let (channel, locale) = (look.channel, look.locale);
-        let facts: Vec<Facts<'_>> = events
-            .iter()
-            .take(most_in_digest(channel))
-            .map(|one| Facts {
-                event: one.event,
-                event_type: one.event_type,
-                recording: Recording::None,
-                test: false,
-                repeated: None,
-                waited: None,
-                page: None,
-            })
-            .collect();
+        let facts: Vec<Facts<'_>> =
+            events.iter().take(most_in_digest(channel)).map(|one| Facts::new(one.event, one.event_type)).collect();
         let data: Vec<Data<'_>> = facts.iter().map(|facts| super::data(look, facts, 0)).collect();
         let rows: Vec<Row<'_>> =
             data.iter().zip(events).map(|(data, event)| Row::new(data.clone(), event, locale)).collect();

@@ -37,6 +37,13 @@ pub struct Facts<'a> {
     pub page: Option<String>,
 }
 
+impl<'a> Facts<'a> {
+    /// `event` as `event_type`, and nothing besides.
+    pub fn new(event: &'a Event, event_type: EventType) -> Self {
+        Self { event, event_type, recording: Recording::None, test: false, repeated: None, waited: None, page: None }
+    }
+}
+
 /// Several calls of one caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repeated {

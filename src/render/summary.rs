@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use self::words::{Words, as_of, in_short, more, words};
 use super::bodies::Story;
 use super::digest::{InDigest, Row, short};
-use super::facts::{CallerData, Facts, Recording, Stamp};
+use super::facts::{CallerData, Facts, Stamp};
 use super::helpers::{date, duration, mrkdwn};
 use super::notice::{INK, MUTED, page};
 use super::text::clean;
@@ -88,20 +88,8 @@ impl Renderer {
     /// [`Rendered::failure`].
     pub fn summary(&self, look: &Look, tally: &Tally) -> Rendered {
         let told = |open: &'_ Open| open.event.kind.first_event();
-        let facts: Vec<Facts<'_>> = tally
-            .open
-            .iter()
-            .take(MAIL_ROWS)
-            .map(|open| Facts {
-                event: &open.event,
-                event_type: told(open),
-                recording: Recording::None,
-                test: false,
-                repeated: None,
-                waited: None,
-                page: None,
-            })
-            .collect();
+        let facts: Vec<Facts<'_>> =
+            tally.open.iter().take(MAIL_ROWS).map(|open| Facts::new(&open.event, told(open))).collect();
         let shown = Shown::new(look, tally, &facts, &self.timezone);
         let message = match look.channel {
             ChannelType::Email => Message::Email(shown.mail()),

@@ -59,7 +59,7 @@ impl Control {
     /// Serves `router` until `stop`.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let Self { listener, path, owner } = self;
-        super::serve_until(Private { listener, owner }, router, stop).await;
+        super::serve_until(Private { listener, owner }, router, super::STOP_PATIENCE, stop).await;
         if let Err(error) = std::fs::remove_file(&path) {
             tracing::debug!(socket = %path.display(), %error, "the control socket was gone already");
         }

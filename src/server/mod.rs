@@ -96,9 +96,8 @@ fn router(context: Context, pages: &Arc<Pages>) -> axum::Router {
         .merge(links)
 }
 
-/// Serves `router` to whoever runs ringback on this machine until `stop`, and then waits for slow clients as long as
-/// [`STOP_PATIENCE`] says.
-async fn serve_until<L>(listener: L, router: axum::Router, stop: CancellationToken)
+/// Serves `router` to whoever is on this machine until `stop`, and then waits so long for slow clients.
+pub(crate) async fn serve_until<L>(listener: L, router: axum::Router, patience: Duration, stop: CancellationToken)
 where
     L: Listener,
     L::Addr: std::fmt::Debug,
@@ -106,7 +105,7 @@ where
     let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let given_up = async {
         stop.cancelled().await;
-        tokio::time::sleep(STOP_PATIENCE).await;
+        tokio::time::sleep(patience).await;
     };
     tokio::select! {
         // An error here is one of accepting, which axum waits out by itself.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::callback::Line;
-use crate::link::Linker;
+use crate::link::{Key, Linker};
 use crate::message::Locale;
 use crate::pbx::report::Ended;
 use crate::pbx::{Pbx, budget};
@@ -87,6 +87,11 @@ impl Site {
     pub fn callback_extension<'s>(&'s self, channel: Option<&'s ChannelFacts>) -> Option<&'s str> {
         let own = channel.and_then(|channel| channel.callback_extension.as_deref());
         own.or(self.callback.extension.as_deref())
+    }
+
+    /// What signs and opens links; nothing without `public_url`.
+    pub fn link_keys(&self) -> Arc<[Key]> {
+        self.links.as_ref().map(|links| links.keys().now()).unwrap_or_default()
     }
 
     /// By what an event of `account` is called back; `None` when the account is gone.

@@ -10,6 +10,7 @@ use crate::clock::Moment;
 use crate::cursor::Cursor;
 use crate::event::{DeliveryId, Event, EventId, Kind};
 use crate::outbox::{Claim, Delivery, Settled};
+use crate::track;
 
 pub mod codec;
 #[cfg(test)]
@@ -176,6 +177,17 @@ pub trait Store: Send + Sync {
 
     /// One delivery, in whatever state.
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
+
+    /// The delivery by which `channel` was told of `event`, or is about to be: what the end of it follows.
+    async fn part_to_follow(&self, event: &Event, channel: &str) -> Result<Option<Delivery>, StoreError> {
+        for id in track::parts(event, channel) {
+            let part = self.delivery(id).await?.filter(Delivery::may_be_followed);
+            if part.is_some() {
+                return Ok(part);
+            }
+        }
+        Ok(None)
+    }
 
     /// Makes dead or withdrawn deliveries pending again, and these and pending ones due now. `insist`: they are sent
     /// although their event is settled. One that somebody is sending at this moment is left to them. Returns how many

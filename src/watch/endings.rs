@@ -23,24 +23,13 @@ impl Watcher {
                 continue;
             }
             for channel in self.context.follow_ups.iter() {
-                firsts.extend(self.part_to_follow(event, channel).await?.map(|part| (n, part)));
+                firsts.extend(self.context.store.part_to_follow(event, channel).await?.map(|part| (n, part)));
             }
         }
         if let Some((n, _)) = firsts.iter().find(|(n, _)| is_unexplained(&events[*n])) {
             self.ask_who_returned(&events[*n].clone(), events).await;
         }
         Ok(firsts.into_iter().map(|(n, first)| Delivery::follow_up(&events[n], first, now)).collect())
-    }
-
-    /// By what a channel was told of `event`, or is about to be.
-    async fn part_to_follow(&self, event: &Event, channel: &str) -> Result<Option<Delivery>, StoreError> {
-        for id in track::parts(event, channel) {
-            let part = self.context.store.delivery(id).await?.filter(Delivery::may_be_followed);
-            if part.is_some() {
-                return Ok(part);
-            }
-        }
-        Ok(None)
     }
 
     /// Fills in when and by whom `returned`, and others of `events` with it, were returned: when a request is to spare.

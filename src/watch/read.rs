@@ -290,7 +290,7 @@ impl Watcher {
         let (Some(from), Some(last)) = (began.iter().min(), began.iter().max()) else { return Ok(()) };
         let ask = Ask { from: *from, to: Some(ahead(*last, Duration::from_secs(1))), unsettled: false };
         let mut all = Walk::new(ask, walk.read_at);
-        while self.has_requests_to_spare() {
+        while self.can_ask_and_leave(1) {
             let page = match self.page(all.ask, all.page).await {
                 Ok(page) => page,
                 Err(error) => {
@@ -324,7 +324,7 @@ impl Watcher {
     pub(super) async fn settling_since(&mut self, from: Timestamp, left: u32) -> (Vec<Record>, bool) {
         let mut walk = Walk::new(Ask { from, to: None, unsettled: false }, self.context.clock.now());
         let mut settling = Vec::new();
-        while self.budget.free(self.context.clock.tick()) >= (left + 1).min(self.settings.limit) {
+        while self.can_ask_and_leave(left) {
             match self.page(walk.ask, walk.page).await {
                 Ok(page) => {
                     let more = walk.turn(&page);
@@ -343,9 +343,9 @@ impl Watcher {
         (settling, false)
     }
 
-    /// One request is left for the newest page.
-    fn has_requests_to_spare(&self) -> bool {
-        self.budget.free(self.context.clock.tick()) >= 2.min(self.settings.limit)
+    /// Whether one request can be made and so many are `left` for the newest page, as far as the limit has as many.
+    fn can_ask_and_leave(&self, left: u32) -> bool {
+        self.budget.free(self.context.clock.tick()) >= (left + 1).min(self.settings.limit)
     }
 
     fn note_refusal(&mut self, error: &PbxError) {

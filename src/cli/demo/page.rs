@@ -28,6 +28,7 @@ use super::mail;
 use super::view::View;
 use super::world::Trouble;
 use crate::clock::Clock;
+use crate::server::serve_until;
 
 /// Served when no port is asked for; another one when it is taken.
 const USUAL: u16 = 8380;
@@ -128,17 +129,7 @@ pub(super) fn serve(
         .route("/receivers/{place}", post(set))
         .layer(middleware::from_fn_with_state(context.clone(), guard))
         .with_state(context);
-    Ok(async move {
-        let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let given_up = async {
-            stop.cancelled().await;
-            tokio::time::sleep(STOP_PATIENCE).await;
-        };
-        tokio::select! {
-            _ = server => {}
-            () = given_up => {}
-        }
-    })
+    Ok(serve_until(listener, router, STOP_PATIENCE, stop))
 }
 
 /// Refuses what is not for this address (a name that somebody lets point here) or comes from another page, and adds the

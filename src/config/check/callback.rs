@@ -2,6 +2,7 @@
 
 use super::super::problems::Findings;
 use super::super::shape::Config;
+use crate::number::is_extension;
 
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let own = config.callback.extension.as_deref().map(|extension| ("callback.extension".to_owned(), extension));
@@ -10,7 +11,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         Some((format!("channels[{index}].callback_extension"), extension))
     });
     for (path, extension) in own.into_iter().chain(of_channels) {
-        if !(1..=10).contains(&extension.len()) || !extension.bytes().all(|b| b.is_ascii_digit()) {
+        if !is_extension(extension) {
             findings.at(&path, "expected an extension of 1 to 10 digits", Some("for example \"1001\"".to_owned()));
         }
     }

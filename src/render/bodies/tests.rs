@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::super::tests::{everything, facts, folder, link, now, renderer, shape, tame};
-use super::super::{InDigest, notice};
+use super::super::{InDigest, Recording, notice};
 use super::*;
 use crate::body::Recipe;
 use crate::event::Closed;

@@ -25,7 +25,7 @@ mod view;
 mod words;
 
 pub(super) use self::filter::Filter;
-pub(super) use self::words::{Said, Words};
+pub(super) use self::words::{Said, Words, kind};
 
 /// The board and what belongs to it.
 pub(super) fn router(pages: Arc<Pages>) -> Router {

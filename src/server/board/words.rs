@@ -283,7 +283,7 @@ pub(super) fn more(n: usize, locale: Locale) -> Option<String> {
     })
 }
 
-pub(super) fn kind(kind: Kind, locale: Locale) -> &'static str {
+pub(in crate::server) fn kind(kind: Kind, locale: Locale) -> &'static str {
     match (kind, locale) {
         (Kind::Call, Locale::Tr) => "Cevapsız çağrı",
         (Kind::Call, Locale::En) => "Missed call",

@@ -78,8 +78,7 @@ impl Context {
         let locale = language(headers).or(site.as_ref().map(|site| site.locale)).unwrap_or_default();
         let closed = |status, why| Closed { status, locale, why };
         let site = site.ok_or_else(|| closed(StatusCode::SERVICE_UNAVAILABLE, page::Why::Busy))?;
-        let keys = site.links.as_ref().map(|links| links.keys().now()).unwrap_or_default();
-        let link = Link::open(&keys, token, self.clock.now()).map_err(|error| match error {
+        let link = Link::open(&site.link_keys(), token, self.clock.now()).map_err(|error| match error {
             LinkError::Forged => closed(StatusCode::NOT_FOUND, page::Why::Forged),
             LinkError::Expired => closed(StatusCode::GONE, page::Why::Expired),
         })?;
@@ -129,7 +128,7 @@ async fn show(State(context): State<Context>, Path(token): Path<String>, headers
 
 /// Mints a URL, and shows the page with the sound.
 async fn listen(State(context): State<Context>, Path(token): Path<String>, headers: HeaderMap) -> Response {
-    let opened = match context.open(&token, &headers).await {
+    let mut opened = match context.open(&token, &headers).await {
         Ok(opened) => opened,
         Err(closed) => return closed.into_response(),
     };
@@ -147,23 +146,23 @@ async fn listen(State(context): State<Context>, Path(token): Path<String>, heade
             (status, Json(json!({"error": "the recording cannot be had"}))).into_response()
         };
     };
-    if opened.event.kind == Kind::Voicemail
-        && let Err(error) = context.desk.heard(&opened.event, &opened.site.follow_ups).await
-    {
-        tracing::error!(event = %opened.event.id, %error, "that a voicemail was heard cannot be stored");
+    if opened.event.kind == Kind::Voicemail {
+        match context.desk.heard(&opened.event, &opened.site.follow_ups).await {
+            // The page shows what the press has changed.
+            Ok(Some(heard)) => opened.event = heard,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(event = %opened.event.id, %error, "that a voicemail was heard cannot be stored");
+            }
+        }
     }
     if !wants_page(&headers) {
         let expires_at = format!("{:.0}", link.expires_at);
         return Json(json!({"url": link.url.expose(), "expires_at": expires_at})).into_response();
     }
-    let keys = opened.site.links.as_ref().map(|links| links.keys().now()).unwrap_or_default();
+    let keys = opened.site.link_keys();
     let Some(key) = keys.first() else { return opened.page(None, Some(Said::NoSound)) };
     let ticket = opened.link.ticket(key, crate::cursor::ahead(now.at, PLAYS));
-    // Shown with what the press has changed.
-    let opened = match context.open(&token, &headers).await {
-        Ok(opened) => opened,
-        Err(closed) => return closed.into_response(),
-    };
     let through = format!("{}/l/{token}/audio?t={ticket}", opened.site.prefix());
     opened.page(Some(Play { direct: link.url, through }), None)
 }
@@ -182,7 +181,7 @@ async fn play(
     let now = context.clock.moment();
     let pairs = url::form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
     let ticket = pairs.into_owned().find(|(key, _)| key == "t").map(|(_, ticket)| ticket).unwrap_or_default();
-    let keys = opened.site.links.as_ref().map(|links| links.keys().now()).unwrap_or_default();
+    let keys = opened.site.link_keys();
     if !opened.link.admits(&keys, &ticket, now.at) {
         return (StatusCode::FORBIDDEN, "press play on the page of the link\n").into_response();
     }

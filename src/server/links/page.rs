@@ -11,12 +11,13 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::super::board::kind;
 use super::words::Words;
-use crate::event::{Event, EventType, Kind};
+use crate::event::{Event, Kind};
 use crate::message::Locale;
 use crate::private::Secret;
 use crate::render::helpers::{date, duration};
-use crate::render::{self, Facts, Recording};
+use crate::render::{self, Facts};
 
 const CSS: &str = include_str!("../../../templates/web/link.css");
 
@@ -73,19 +74,7 @@ impl Page<'_> {
     pub(super) fn show(self) -> Response {
         let Self { event, locale, timezone, mask_numbers, path, extension, play, said } = self;
         let words = Words::of(locale);
-        let event_type = match event.kind {
-            Kind::Call => EventType::CallMissed,
-            Kind::Voicemail => EventType::VoicemailNew,
-        };
-        let facts = Facts {
-            event,
-            event_type,
-            recording: Recording::None,
-            test: false,
-            repeated: None,
-            waited: None,
-            page: None,
-        };
+        let facts = Facts::new(event, event.kind.first_event());
         let callable = event.caller.number.as_ref().and_then(crate::pbx::destination).is_some();
         let data = render::for_page(&facts, mask_numbers);
         let voicemail = event.kind == Kind::Voicemail;
@@ -99,7 +88,7 @@ impl Page<'_> {
         let audio = play.map(|play| json!({"direct": play.direct.expose(), "through": play.through}));
         let values = json!({
             "lang": locale.as_str(), "css": CSS, "words": words, "good": good, "said": said,
-            "title": if voicemail { words.voicemail } else { words.missed },
+            "title": kind(event.kind, locale),
             "text": "",
             "event": {
                 "account": data.account, "name": data.caller.name, "display": data.caller.display,

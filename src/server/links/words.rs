@@ -7,11 +7,7 @@ use crate::message::Locale;
 /// What a page says, beside the facts.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(super) struct Words {
-    pub missed: &'static str,
-    pub voicemail: &'static str,
     pub when: &'static str,
-    pub caller: &'static str,
-    pub number: &'static str,
     pub withheld: &'static str,
     pub length: &'static str,
     pub waited: &'static str,
@@ -29,7 +25,6 @@ pub(super) struct Words {
     pub call_back_hint: &'static str,
     pub your_extension: &'static str,
     pub cannot_call: &'static str,
-    pub no_link: &'static str,
     pub expired_title: &'static str,
     pub expired: &'static str,
     pub forged_title: &'static str,
@@ -151,11 +146,7 @@ fn sentence(text: &str) -> String {
 }
 
 const TR: Words = Words {
-    missed: "Cevapsız çağrı",
-    voicemail: "Sesli mesaj",
     when: "Ne zaman",
-    caller: "Arayan",
-    number: "Numara",
     withheld: "Gizli numara",
     length: "Mesaj süresi",
     waited: "Bekleme süresi",
@@ -173,7 +164,6 @@ const TR: Words = Words {
     call_back_hint: "Önce dahiliniz çalar; açtığınızda arayan aranır.",
     your_extension: "Dahiliniz",
     cannot_call: "Arayanın numarası gizli ya da aranamıyor; geri aranamaz.",
-    no_link: "Bu kaydın ses dosyası yok.",
     expired_title: "Bağlantının süresi dolmuş",
     expired: "Bu bağlantı artık geçerli değil. Kaydı Online İşlem Merkezi üzerinden bulabilirsiniz.",
     forged_title: "Bağlantı geçersiz",
@@ -185,11 +175,7 @@ const TR: Words = Words {
 };
 
 const EN: Words = Words {
-    missed: "Missed call",
-    voicemail: "Voicemail",
     when: "When",
-    caller: "Caller",
-    number: "Number",
     withheld: "Withheld number",
     length: "Length",
     waited: "Waited",
@@ -207,7 +193,6 @@ const EN: Words = Words {
     call_back_hint: "Your extension rings first; the caller is called when you answer.",
     your_extension: "Your extension",
     cannot_call: "The caller withheld the number, or it cannot be called.",
-    no_link: "There is no recording.",
     expired_title: "The link has expired",
     expired: "This link does not work any more. You can find the recording in the Online İşlem Merkezi.",
     forged_title: "The link is not valid",
