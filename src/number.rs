@@ -264,13 +264,17 @@ fn plan(compact: &str) -> Plan<'_> {
         return match rest.strip_prefix("90") {
             // People write +90 (0)532 …
             Some(national) => turkish(national).or_else(|| turkish(national.strip_prefix('0')?)),
-            None if (8..=15).contains(&rest.len()) && !rest.starts_with('0') => Some(Plan::Foreign(rest)),
+            None if is_foreign(rest) => Some(Plan::Foreign(rest)),
             None => None,
         }
         .unwrap_or(Plan::Other);
     }
     // The lengths differ, so that at most one of the three fits.
     ["", "0", "90"].iter().find_map(|prefix| compact.strip_prefix(prefix).and_then(turkish)).unwrap_or(Plan::Other)
+}
+
+fn is_foreign(digits: &str) -> bool {
+    (8..=15).contains(&digits.len()) && !digits.starts_with('0')
 }
 
 fn turkish(national: &str) -> Option<Plan<'_>> {
@@ -287,6 +291,10 @@ fn foreign(digits: &str, raw: &str) -> (Option<String>, String) {
     match phonenumber::parse(None, &dialled) {
         Ok(number) if number.is_valid() => {
             let e164 = number.format().mode(Mode::E164).to_string();
+            // Without its trunk zero it may be too short to be read again: one number has one form.
+            if !e164.strip_prefix('+').is_some_and(is_foreign) {
+                return (Some(dialled), raw.to_owned());
+            }
             let display = number.format().mode(Mode::International).to_string();
             (Some(e164), display)
         }
@@ -375,6 +383,15 @@ mod tests {
         for text in ["00493027590915", "+49 30 27590915", "0049 (30) 2759-0915"] {
             assert_eq!(forms(text), (Some("+493027590915".to_owned()), "+49 30 27590915".to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_foreign_number_that_loses_its_trunk_zero_still_has_one_form() {
+        // Found by the fuzzer: a Viennese number that is too short without its zero.
+        let (e164, _) = forms("0043014349");
+        assert_eq!(e164.as_deref(), Some("+43014349"));
+        assert_eq!(forms("+43014349").0, e164);
+        assert_eq!(forms("+43 (0)1 58858").0.as_deref(), Some("+43158858"));
     }
 
     #[test]
