@@ -240,7 +240,7 @@ impl Callbacks {
         }
         // A voicemail's own call tells whether its caller was reached.
         let call = self.event(track::call_of(event)).await?;
-        Ok(call.as_ref().and_then(over))
+        Ok(call.as_deref().and_then(over))
     }
 
     /// What the PBX says now, when it may be asked and answers in time: the last read may be minutes old.
@@ -257,7 +257,7 @@ impl Callbacks {
         }
     }
 
-    async fn event(&self, id: EventId) -> Result<Option<Event>, CallbackError> {
+    async fn event(&self, id: EventId) -> Result<Option<Arc<Event>>, CallbackError> {
         let found = self.store.events(&[id]).await.map_err(|error: StoreError| {
             tracing::error!(event = %id, %error, "the caller cannot be called back: the store cannot be read");
             CallbackError::Store

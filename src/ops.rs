@@ -180,7 +180,7 @@ impl Desk {
         let events = self.store.events(&ids).await?;
         let channels = self.channels.now();
         let views = rows.iter().zip(&events);
-        let deliveries = views.map(|(row, event)| DeliveryView::of(row, event.as_ref(), &channels, reveal)).collect();
+        let deliveries = views.map(|(row, event)| DeliveryView::of(row, event.as_deref(), &channels, reveal)).collect();
         Ok(Deliveries { deliveries, counts })
     }
 
@@ -192,9 +192,9 @@ impl Desk {
         let rows = pick::deliveries(self.store.as_ref(), &[id.to_owned()]).await?;
         let Some(row) = rows.first() else { return Err(OpsError::Refused("no id was given".to_owned())) };
         let event = self.store.events(&[row.event_id]).await?.pop().flatten();
-        let delivery = DeliveryView::of(row, event.as_ref(), &self.channels.now(), reveal);
+        let delivery = DeliveryView::of(row, event.as_deref(), &self.channels.now(), reveal);
         let about = match event {
-            Some(event) => self.views(vec![event], reveal).await?.pop(),
+            Some(event) => self.views(vec![Arc::unwrap_or_clone(event)], reveal).await?.pop(),
             None => None,
         };
         Ok(Shown { delivery, about })

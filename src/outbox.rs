@@ -1,5 +1,6 @@
 //! A delivery and its way from pending to delivered or dead. Pure: [`settle`] is the whole state machine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -278,8 +279,8 @@ pub struct Claim {
     pub lease: u64,
     /// The row as it was claimed.
     pub delivery: Delivery,
-    /// The event as it is known now.
-    pub event: Event,
+    /// The event as it is known now, shared with whoever else knows it.
+    pub event: Arc<Event>,
 }
 
 /// A claim's new row, ready to be stored.

@@ -64,7 +64,7 @@ impl Memory {
         let now = clock.moment();
         let store = SledStore::open(folder, now)?;
         for start in (0..events).step_by(BATCH) {
-            let events = (start..events.min(start + BATCH)).map(|n| event(n, now.at)).collect();
+            let events = (start..events.min(start + BATCH)).map(|n| event(n, now.at).into()).collect();
             store.commit(Batch { events, ..Batch::default() }, now).await?;
         }
         let page = (events - PAGE..events).map(|n| record(&event(n, now.at))).collect();
@@ -89,7 +89,7 @@ impl Memory {
         let mut changed = 0;
         for (known, record) in known.iter().zip(&records) {
             ensure!(known.is_some(), "a remembered call is not found");
-            let event = track::observe(known.as_ref(), record, "main", Timestamp::UNIX_EPOCH, now, &rules);
+            let event = track::observe(known.as_deref(), record, "main", Timestamp::UNIX_EPOCH, now, &rules);
             changed += usize::from(black_box(event).is_some());
         }
         let cost = clock.tick().saturating_sub(before).as_secs_f64() * 1e6;

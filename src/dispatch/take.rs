@@ -323,8 +323,8 @@ impl Lane {
         match self.context.store.events(&ids).await {
             Ok(voicemails) => {
                 for (claim, voicemail) in calls.into_iter().zip(voicemails) {
-                    if track::speaks_for_its_call(voicemail.as_ref()) {
-                        claim.event = track::close(&claim.event, Closed::Voicemail, now.at);
+                    if track::speaks_for_its_call(voicemail.as_deref()) {
+                        claim.event = track::close(&claim.event, Closed::Voicemail, now.at).into();
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! What the board shows of the store: what is open, what was given up, what was settled lately.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -18,7 +19,7 @@ pub struct Board {
     /// place has not.
     pub settled: Vec<Matter>,
     /// What was given up, the latest first, with its event while that is remembered.
-    pub dead: Vec<(Delivery, Option<Event>)>,
+    pub dead: Vec<(Delivery, Option<Arc<Event>>)>,
 }
 
 /// One call or voicemail, and who was, or is to be, told of it.
@@ -57,7 +58,7 @@ impl Desk {
         Ok(board)
     }
 
-    async fn with_events(&self, mut dead: Vec<Delivery>) -> Result<Vec<(Delivery, Option<Event>)>, StoreError> {
+    async fn with_events(&self, mut dead: Vec<Delivery>) -> Result<Vec<(Delivery, Option<Arc<Event>>)>, StoreError> {
         dead.sort_by_key(|row| std::cmp::Reverse((row.happened_at, row.id)));
         let ids: Vec<EventId> = dead.iter().map(|row| row.event_id).collect();
         Ok(dead.into_iter().zip(self.store.events(&ids).await?).collect())

@@ -1,6 +1,7 @@
 //! Finding what an operator means by an id, or by the beginning of one.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::OpsError;
 use crate::event::Event;
@@ -46,7 +47,7 @@ pub(super) async fn deliveries(store: &dyn Store, given: &[String]) -> Result<Ve
 pub(super) async fn event(store: &dyn Store, given: &str) -> Result<Event, OpsError> {
     let wanted = beginning(given, &EVENT)?;
     let candidates: Vec<Event> = match wanted.parse() {
-        Ok(whole) => store.events(&[whole]).await?.into_iter().flatten().collect(),
+        Ok(whole) => store.events(&[whole]).await?.into_iter().flatten().map(Arc::unwrap_or_clone).collect(),
         Err(_) => store.list_events(&|event| begins(event.id, &wanted)).await?,
     };
     one(given, &wanted, &candidates, |event| event.id, &EVENT).cloned()

@@ -57,7 +57,7 @@ fn claim() -> Claim {
         held_until: None,
         group: None,
     };
-    Claim { lease: 7, delivery, event }
+    Claim { lease: 7, delivery, event: event.into() }
 }
 
 fn after(attempts: u32) -> Claim {
@@ -258,7 +258,7 @@ fn of_very_many_calls_the_latest_are_named_and_all_are_counted() {
 
 fn closed(by: Closed) -> Claim {
     let mut claim = claim();
-    claim.event.standing = Standing::Closed { at: at(5), by };
+    Arc::make_mut(&mut claim.event).standing = Standing::Closed { at: at(5), by };
     claim
 }
 

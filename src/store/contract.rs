@@ -120,8 +120,13 @@ fn due_after(uuid: &str, wait: Duration) -> Delivery {
 /// Events and deliveries of the same calls, in one batch.
 pub(super) fn batch(deliveries: impl IntoIterator<Item = Delivery>) -> Batch {
     let deliveries: Vec<Delivery> = deliveries.into_iter().collect();
-    let events = deliveries.iter().map(|delivery| Event { id: delivery.event_id, ..event("any") }).collect();
+    let events = deliveries.iter().map(|delivery| Arc::new(Event { id: delivery.event_id, ..event("any") })).collect();
     Batch { events, deliveries, cursor: None }
+}
+
+/// Events that nobody is told of.
+fn untold(events: impl IntoIterator<Item = Event>) -> Batch {
+    Batch { events: events.into_iter().map(Arc::new).collect(), ..Batch::default() }
 }
 
 fn calls() -> Source {
@@ -199,23 +204,23 @@ pub(super) async fn an_event_that_is_committed_again_replaces_its_row(open: impl
     let first = Event { standing: Standing::Waiting, ..event("c1") };
     let closed = Event { standing: Standing::Closed { at: morning().at, by: Closed::Returned }, ..first.clone() };
     for (now, is_open) in [(&first, true), (&event("c1"), true), (&closed, false), (&first, true)] {
-        store.commit(Batch { events: vec![now.clone()], ..Batch::default() }, morning()).await.unwrap();
-        assert_eq!(store.events(&[first.id]).await.unwrap(), [Some(now.clone())]);
+        store.commit(untold([now.clone()]), morning()).await.unwrap();
+        assert_eq!(store.events(&[first.id]).await.unwrap(), [Some(now.clone().into())]);
         assert_eq!(store.open_events(&calls()).await.unwrap().len(), usize::from(is_open));
     }
-    assert_eq!(store.events(&[event("c2").id, first.id]).await.unwrap(), [None, Some(first)], "in their order");
+    assert_eq!(store.events(&[event("c2").id, first.id]).await.unwrap(), [None, Some(first.into())], "in their order");
 }
 
 pub(super) async fn an_event_that_opens_and_closes_at_once_is_closed(open: impl AsyncFn(Moment) -> Shared) {
     let store = open(morning()).await;
     let closed = Event { standing: Standing::Closed { at: morning().at, by: Closed::Returned }, ..event("c1") };
-    let one = |event: &Event| Batch { events: vec![event.clone()], ..Batch::default() };
+    let one = |event: &Event| untold([event.clone()]);
     // Both are there before the store has answered either.
     let (opening, closing) = (event("c1"), closed.clone());
     let (first, second) = tokio::join!(store.commit(one(&opening), morning()), store.commit(one(&closing), morning()));
     first.and(second).unwrap();
     assert_eq!(store.open_events(&calls()).await.unwrap(), []);
-    assert_eq!(store.events(&[closed.id]).await.unwrap(), [Some(closed)]);
+    assert_eq!(store.events(&[closed.id]).await.unwrap(), [Some(closed.into())]);
 }
 
 pub(super) async fn a_delivery_that_exists_is_left_alone_in_every_state(open: impl AsyncFn(Moment) -> Shared) {
@@ -616,7 +621,7 @@ pub(super) async fn a_row_of_the_outbox_is_found_by_its_id(open: impl AsyncFn(Mo
 
 pub(super) async fn what_a_person_has_closed_no_commit_opens_again(open: impl AsyncFn(Moment) -> Shared) {
     let store = open(morning()).await;
-    let one = |event: &Event| Batch { events: vec![event.clone()], ..Batch::default() };
+    let one = |event: &Event| untold([event.clone()]);
     let known = event("c1");
     store.commit(one(&known), morning()).await.unwrap();
     assert!(store.closed_by_hand().await.unwrap().is_empty());
@@ -629,19 +634,18 @@ pub(super) async fn what_a_person_has_closed_no_commit_opens_again(open: impl As
     let returned = Standing::Closed { at: morning().at, by: Closed::Returned };
     store.commit(one(&Event { standing: returned, ..known.clone() }), morning()).await.unwrap();
     store.commit(one(&event("c2")), morning()).await.unwrap();
-    assert_eq!(store.events(&[known.id]).await.unwrap(), [Some(closed.clone())]);
+    assert_eq!(store.events(&[known.id]).await.unwrap(), [Some(closed.clone().into())]);
     assert_eq!(store.closed_by_hand().await.unwrap(), [known.id].into());
-    assert_eq!(store.open_events(&calls()).await.unwrap(), [event("c2")], "others go on");
+    assert_eq!(store.open_events(&calls()).await.unwrap(), [event("c2").into()], "others go on");
     drop(store);
     let store = open(morning()).await;
-    assert_eq!(store.events(&[known.id]).await.unwrap(), [Some(closed)]);
+    assert_eq!(store.events(&[known.id]).await.unwrap(), [Some(closed.into())]);
 }
 
 pub(super) async fn list_events_gives_the_events_that_are_wanted(open: impl AsyncFn(Moment) -> Shared) {
     let store = open(morning()).await;
     let quiet = Event { standing: Standing::Quiet { why: Quiet::Muted }, ..event("quiet") };
-    let events = vec![event("open"), quiet.clone()];
-    store.commit(Batch { events, ..Batch::default() }, morning()).await.unwrap();
+    store.commit(untold([event("open"), quiet.clone()]), morning()).await.unwrap();
     assert_eq!(store.list_events(&|_| true).await.unwrap().len(), 2);
     assert_eq!(store.list_events(&Event::is_open).await.unwrap(), [event("open")]);
     assert_eq!(store.list_events(&|event| event.uuid == "quiet").await.unwrap(), [quiet]);
@@ -668,7 +672,7 @@ pub(super) async fn the_revision_grows_with_events_and_deliveries_and_with_nothi
     assert!(!has_grown(), "nothing that anybody is shown");
     store.settle(&[delivered(claim)], now).await.unwrap();
     assert!(has_grown(), "a delivery that was delivered");
-    store.commit(Batch { events: vec![event("u1")], ..Batch::default() }, now).await.unwrap();
+    store.commit(untold([event("u1")]), now).await.unwrap();
     assert!(has_grown(), "an event");
     store.close(&event("u1"), now).await.unwrap();
     assert!(has_grown(), "an event that a person has closed");
@@ -680,7 +684,7 @@ pub(super) async fn a_fetch_is_noted_durably_beside_whatever_else_is_written(ope
     let later = after(morning(), SECOND);
     let noted = tokio::join!(store.note_fetch(a, later), store.note_fetch(a, morning()), store.note_fetch(b, later));
     assert!(noted.0.is_ok() && noted.1.is_ok() && noted.2.is_ok());
-    store.commit(Batch { events: vec![event("a")], ..Batch::default() }, later).await.unwrap();
+    store.commit(untold([event("a")]), later).await.unwrap();
     drop(store);
     let store = open(morning()).await;
     assert_eq!(store.fetches(a).await.unwrap(), [morning().at, later.at]);
@@ -727,7 +731,7 @@ pub(super) async fn prune_forgets_what_is_old_and_finished_and_keeps_the_rest(op
         deliver("young and closed", young),
         Delivery { channel: "mail".to_owned(), ..deliver("old and still told", old) },
     ];
-    store.commit(Batch { events: events.clone(), deliveries: rows, cursor: None }, morning()).await.unwrap();
+    store.commit(Batch { deliveries: rows, ..untold(events.clone()) }, morning()).await.unwrap();
     let claims = claim(&store, morning()).await;
     let finished: Vec<Settled> = claims.into_iter().map(delivered).collect();
     store.settle(&finished, morning()).await.unwrap();
@@ -756,12 +760,12 @@ pub(super) async fn open_events_are_those_of_the_source_that_somebody_must_act_o
         Event { kind: Kind::Voicemail, ..event("a voicemail") },
         Event { account: "mai".to_owned(), ..event("another account") },
     ];
-    let events = [announced.clone(), waiting.clone()].into_iter().chain(others).collect();
-    store.commit(Batch { events, ..Batch::default() }, morning()).await.unwrap();
+    let events = [announced.clone(), waiting.clone()].into_iter().chain(others);
+    store.commit(untold(events), morning()).await.unwrap();
     drop(store);
     let mut found = open(morning()).await.open_events(&calls()).await.unwrap();
     found.sort_by_key(|event| event.uuid.clone());
-    assert_eq!(found, [announced, waiting]);
+    assert_eq!(found, [announced.into(), waiting.into()]);
 }
 
 pub(super) async fn a_cursor_reads_back_as_it_was_written(open: impl AsyncFn(Moment) -> Shared) {

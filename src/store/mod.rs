@@ -1,6 +1,7 @@
 //! Where the state is kept: the verbs that ringback needs, in its own words. sled is the store behind them.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ pub mod transfer;
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// New and changed events.
-    pub events: Vec<Event>,
+    pub events: Vec<Arc<Event>>,
     /// New deliveries. One that is there already, in whatever state, is left as it is.
     pub deliveries: Vec<Delivery>,
     /// How far the source has been read with this.
@@ -119,10 +120,10 @@ pub trait Store: Send + Sync {
     async fn commit(&self, batch: Batch, now: Moment) -> Result<(), StoreError>;
 
     /// The events of these ids, in their order.
-    async fn events(&self, ids: &[EventId]) -> Result<Vec<Option<Event>>, StoreError>;
+    async fn events(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Event>>>, StoreError>;
 
     /// The events of a source that somebody still has to act on.
-    async fn open_events(&self, source: &Source) -> Result<Vec<Event>, StoreError>;
+    async fn open_events(&self, source: &Source) -> Result<Vec<Arc<Event>>, StoreError>;
 
     /// How far a source has been read.
     async fn cursor(&self, source: &Source) -> Result<Option<Cursor>, StoreError>;
@@ -150,7 +151,7 @@ pub trait Store: Send + Sync {
 
     /// Deliveries that nobody has tried yet and that wait for others to become one message with them; see
     /// [`Delivery::gathers`].
-    async fn gathering(&self, now: Moment) -> Result<Vec<(Delivery, Event)>, StoreError>;
+    async fn gathering(&self, now: Moment) -> Result<Vec<(Delivery, Arc<Event>)>, StoreError>;
 
     /// Makes pending deliveries due now, and with them the end of their window; other ones stay as they are.
     async fn hasten(&self, ids: &[DeliveryId], now: Moment) -> Result<(), StoreError>;

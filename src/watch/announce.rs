@@ -1,5 +1,8 @@
 //! From staged events to what is stored and who is told: in one commit.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::Watcher;
@@ -12,24 +15,27 @@ use crate::route::{Decision, Subject};
 use crate::store::{Batch, StoreError};
 use crate::track;
 
+/// To how many channels a commit tells something of an event.
+pub(super) type Told = HashMap<(EventId, EventType), usize>;
+
 impl Watcher {
     /// Announces what is due and stores it with the rest of `staged`, in one commit.
     pub(super) async fn commit(
         &mut self,
-        staged: impl IntoIterator<Item = (EventId, Event)>,
+        staged: impl IntoIterator<Item = (EventId, Arc<Event>)>,
         read_at: Timestamp,
         cursor: Option<Cursor>,
     ) -> Result<(), StoreError> {
         let closed = self.forget_closed_by_hand().await?;
         let staged = staged.into_iter().filter(|(id, _)| !closed.contains(id));
-        let mut events: Vec<Event> = staged.map(|(_, event)| event).collect();
+        let mut events: Vec<Arc<Event>> = staged.map(|(_, event)| event).collect();
         self.settle_with_returned(&mut events, self.context.clock.now());
         let due = |event: &Event| self.is_due(event, read_at);
         // Of old news it would take all requests of many minutes to read who was reached since.
-        let news = |event: &&Event| due(event) && !track::is_old_news(event, &self.settings.rules);
+        let news = |event: &&Arc<Event>| due(event) && !track::is_old_news(event, &self.settings.rules);
         let oldest_due = events.iter().filter(news).map(|event| self.may_be_settled_since(event, read_at)).min();
         let mut asked = true;
-        if self.source.kind == Kind::Call && events.iter().any(due) {
+        if self.source.kind == Kind::Call && events.iter().any(|event| due(event)) {
             let mut settling = Vec::new();
             if let Some(from) = oldest_due {
                 // A step waits for this answer, and the newest page was read a moment ago.
@@ -52,15 +58,18 @@ impl Watcher {
         let known_at = if asked { read_at } else { read_at.min(back(now.at, self.patience())) };
         for mut event in events {
             if event.standing != Standing::Waiting {
-                batch.deliveries.extend(self.escalate(&mut event, known_at, now.at));
-            } else if self.is_due(&event, read_at) {
-                if let Some(names) = &self.context.names {
-                    names.complete(&mut event);
+                if self.is_due(&event, known_at) {
+                    batch.deliveries.extend(self.escalate(Arc::make_mut(&mut event), known_at, now.at));
                 }
-                self.announce(&mut event, now.at, &mut batch.deliveries);
+            } else if self.is_due(&event, read_at) {
+                let announced = Arc::make_mut(&mut event);
+                if let Some(names) = &self.context.names {
+                    names.complete(announced);
+                }
+                self.announce(announced, now.at, &mut batch.deliveries);
                 if track::expired(&event, now.at, &self.settings.rules) {
                     // Old news: it is told, but too old to be watched for its end.
-                    event = track::close(&event, Closed::Expired, now.at);
+                    event = track::close(&event, Closed::Expired, now.at).into();
                 }
             }
             if self.open.get(&event.id) != Some(&event) {
@@ -70,8 +79,10 @@ impl Watcher {
         self.time(&mut batch, now).await?;
         if !batch.is_empty() {
             let events = batch.events.clone();
-            let told: Vec<(EventId, EventType)> =
-                batch.deliveries.iter().map(|delivery| (delivery.event_id, delivery.event)).collect();
+            let mut told: Told = HashMap::new();
+            for delivery in &batch.deliveries {
+                *told.entry((delivery.event_id, delivery.event)).or_default() += 1;
+            }
             let voicemails = self.end_of_windows(&told, &events);
             self.context.store.commit(batch, now).await?;
             if !voicemails.is_empty() {
@@ -110,12 +121,12 @@ impl Watcher {
     /// of them that they are still open.
     async fn settle_before_announcing(
         &self,
-        events: &mut [Event],
+        events: &mut [Arc<Event>],
         settling: &[Record],
         read_at: Timestamp,
     ) -> Result<(), StoreError> {
         let now = self.context.clock.now();
-        let ids: Vec<_> = events.iter().map(track::voicemail_of).collect();
+        let ids: Vec<_> = events.iter().map(|event| track::voicemail_of(event)).collect();
         let voicemails = self.context.store.events(&ids).await?;
         for (event, voicemail) in events.iter_mut().zip(voicemails) {
             let waiting = event.standing == Standing::Waiting;
@@ -123,19 +134,19 @@ impl Watcher {
                 continue;
             }
             if let Some(reached) = settling.iter().find_map(|record| track::reached(event, record, now)) {
-                *event = reached;
-            } else if waiting && track::speaks_for_its_call(voicemail.as_ref()) {
-                *event = track::close(event, Closed::Voicemail, now);
-            } else if !waiting && track::escalates_for_its_call(voicemail.as_ref()) {
-                event.steps.retain(|step| step.at > read_at);
+                *event = reached.into();
+            } else if waiting && track::speaks_for_its_call(voicemail.as_deref()) {
+                *event = track::close(event, Closed::Voicemail, now).into();
+            } else if !waiting && track::escalates_for_its_call(voicemail.as_deref()) {
+                Arc::make_mut(event).steps.retain(|step| step.at > read_at);
             }
         }
         Ok(())
     }
 
     /// A returned call settles the earlier ones of the same caller too.
-    fn settle_with_returned(&self, events: &mut Vec<Event>, now: Timestamp) {
-        let returned: Vec<Event> = events
+    fn settle_with_returned(&self, events: &mut Vec<Arc<Event>>, now: Timestamp) {
+        let returned: Vec<Arc<Event>> = events
             .iter()
             .filter(|event| matches!(event.standing, Standing::Closed { by: Closed::Returned, .. }))
             .cloned()
@@ -143,15 +154,16 @@ impl Watcher {
         if returned.is_empty() {
             return;
         }
-        let settled = |event: &Event| returned.iter().find_map(|returned| track::returned_with(event, returned, now));
+        let settled =
+            |event: &Arc<Event>| returned.iter().find_map(|returned| track::returned_with(event, returned, now));
         for event in events.iter_mut() {
             if let Some(settled) = settled(event) {
-                *event = settled;
+                *event = settled.into();
             }
         }
         for event in self.open.values().filter_map(settled) {
             if !events.iter().any(|changed| changed.id == event.id) {
-                events.push(event);
+                events.push(event.into());
             }
         }
     }
@@ -181,8 +193,7 @@ impl Watcher {
     }
 
     /// Logs and counts what is stored now: a store that refuses is asked again and again.
-    fn report(&self, event: &Event, told: &[(EventId, EventType)]) {
-        let channels = |event_type| told.iter().filter(|told| **told == (event.id, event_type)).count();
+    fn report(&self, event: &Event, told: &Told) {
         if let Standing::Quiet { why } = event.standing {
             self.context.metrics.quiet(&event.account, why);
         }
@@ -192,8 +203,7 @@ impl Watcher {
             (kind.escalation(), "still open: told those who are next"),
             (kind.follow_up(), "followed up"),
         ] {
-            let channels = channels(event_type);
-            if channels > 0 {
+            if let Some(channels) = told.get(&(event.id, event_type)) {
                 tracing::info!(
                     event = %event.id, r#type = %event_type, account = event.account, channels,
                     caller = %masked(&event.caller), "{what}"
@@ -208,7 +218,8 @@ impl Watcher {
     pub(super) async fn announce_unconfirmed(&mut self) {
         let now = self.context.clock.now();
         let known_at = back(now, self.patience());
-        let staged: Vec<(EventId, Event)> = self.due(known_at).map(|event| (event.id, event.clone())).collect();
+        let staged: Vec<(EventId, Arc<Event>)> =
+            self.due(known_at).map(|event| (event.id, Arc::clone(event))).collect();
         if staged.is_empty() {
             return;
         }
@@ -227,11 +238,11 @@ impl Watcher {
     /// Events that were watched long enough are closed.
     pub(super) async fn expire(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let rules = &self.settings.rules;
-        let expired: Vec<(EventId, Event)> = self
+        let expired: Vec<(EventId, Arc<Event>)> = self
             .open
             .values()
             .filter(|event| track::expired(event, now, rules))
-            .map(|event| (event.id, track::close(event, Closed::Expired, now)))
+            .map(|event| (event.id, track::close(event, Closed::Expired, now).into()))
             .collect();
         if expired.is_empty() { Ok(()) } else { self.commit(expired, now, None).await }
     }

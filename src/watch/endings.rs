@@ -1,5 +1,6 @@
 //! The end of what was announced: who is told of it, and what is known of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Watcher;
@@ -14,7 +15,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 impl Watcher {
     /// The deliveries that tell the end of those of `events` that have come to it: on each channel that wants them and was
     /// told the first part or a step of the escalation, or is about to be. They are stored with the end itself, so that no crash can lose one.
-    pub(super) async fn follow_ups(&mut self, events: &mut [Event]) -> Result<Vec<Delivery>, StoreError> {
+    pub(super) async fn follow_ups(&mut self, events: &mut [Arc<Event>]) -> Result<Vec<Delivery>, StoreError> {
         let now = self.context.clock.now();
         let mut firsts: Vec<(usize, Delivery)> = Vec::new();
         for (n, event) in events.iter().enumerate() {
@@ -27,13 +28,13 @@ impl Watcher {
             }
         }
         if let Some((n, _)) = firsts.iter().find(|(n, _)| is_unexplained(&events[*n])) {
-            self.ask_who_returned(&events[*n].clone(), events).await;
+            self.ask_who_returned(&Arc::clone(&events[*n]), events).await;
         }
         Ok(firsts.into_iter().map(|(n, first)| Delivery::follow_up(&events[n], first, now)).collect())
     }
 
     /// Fills in when and by whom `returned`, and others of `events` with it, were returned: when a request is to spare.
-    async fn ask_who_returned(&mut self, returned: &Event, events: &mut [Event]) {
+    async fn ask_who_returned(&mut self, returned: &Event, events: &mut [Arc<Event>]) {
         let now = self.context.clock.moment();
         let Some(uuid) = returned.return_uuid.as_deref().filter(|_| self.details.lock().take(now.tick)) else { return };
         let answer = tokio::select! {
@@ -54,7 +55,7 @@ impl Watcher {
         for event in
             events.iter_mut().filter(|event| is_unexplained(event) && event.return_uuid == returned.return_uuid)
         {
-            event.ending = Some(ending.clone());
+            Arc::make_mut(event).ending = Some(ending.clone());
         }
     }
 }

@@ -90,7 +90,7 @@ pub struct Watcher {
     context: Context,
     cursor: Cursor,
     /// Waiting and announced events: what may still change.
-    open: HashMap<EventId, Event>,
+    open: HashMap<EventId, Arc<Event>>,
     budget: Budget,
     /// `/cdrs/{uuid}` has a limit of its own, and others who ask.
     details: budget::Shared,

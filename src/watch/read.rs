@@ -1,6 +1,7 @@
 //! What is read of the PBX in one step, and what it changes: staged in a walk, committed page by page.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -194,17 +195,18 @@ impl Watcher {
         let unknown: Vec<EventId> =
             ids.iter().filter(|id| !walk.staged.contains_key(id) && !self.open.contains_key(id)).copied().collect();
         let stored = self.context.store.events(&unknown).await?;
-        let stored: HashMap<EventId, Event> = stored.into_iter().flatten().map(|event| (event.id, event)).collect();
+        let stored: HashMap<EventId, Arc<Event>> =
+            stored.into_iter().flatten().map(|event| (event.id, event)).collect();
 
         let mut staged = BTreeMap::new();
         let mut news = false;
         for (record, id) in records.iter().zip(ids) {
             let known = walk.staged.get(&id).or_else(|| self.open.get(&id)).or_else(|| stored.get(&id));
             let (from, rules) = (self.cursor.announce_from, &self.settings.rules);
-            let changed = track::observe(known, record, account, from, now, rules);
+            let changed = track::observe(known.map(Arc::as_ref), record, account, from, now, rules).map(Arc::new);
             news |= known.is_none() && changed.is_some();
             // Unchanged, but seen: what is due of it may be told.
-            let due = |event: &&Event| event.standing == Standing::Waiting || self.is_due(event, now);
+            let due = |event: &&Arc<Event>| event.standing == Standing::Waiting || self.is_due(event, now);
             if let Some(event) = changed.or_else(|| known.filter(due).cloned()) {
                 // Taken back from the page before: this copy of the row has the last word.
                 walk.staged.remove(&id);
@@ -212,10 +214,10 @@ impl Watcher {
             }
         }
         // Old news waits for the end of the walk, so that one digest tells of a whole pause and not one of each page.
-        let old = |_: &EventId, event: &mut Event| {
+        let old = |_: &EventId, event: &mut Arc<Event>| {
             event.standing != Standing::Waiting || !track::is_old_news(event, &self.settings.rules)
         };
-        let earlier: BTreeMap<EventId, Event> = walk.staged.extract_if(.., old).collect();
+        let earlier: BTreeMap<EventId, Arc<Event>> = walk.staged.extract_if(.., old).collect();
         walk.staged.append(&mut staged);
         if !earlier.is_empty() {
             self.commit(earlier, walk.read_at, None).await?;
@@ -229,7 +231,7 @@ impl Watcher {
     }
 
     /// The open events of which something is to be told, as they are known at `read_at`.
-    pub(super) fn due(&self, read_at: Timestamp) -> impl Iterator<Item = &Event> {
+    pub(super) fn due(&self, read_at: Timestamp) -> impl Iterator<Item = &Arc<Event>> {
         self.open.values().filter(move |event| self.is_due(event, read_at))
     }
 
@@ -244,7 +246,8 @@ impl Watcher {
         if self.source.kind == Kind::Voicemail {
             self.look_up_voicemails(walk).await?;
         }
-        let unseen: Vec<Event> = self.due(walk.read_at).filter(|event| !walk.has_seen(&event.uuid)).cloned().collect();
+        let unseen: Vec<Arc<Event>> =
+            self.due(walk.read_at).filter(|event| !walk.has_seen(&event.uuid)).cloned().collect();
         let overdue_at = back(walk.read_at, self.patience());
         for event in unseen {
             let found = if event.kind == Kind::Call { self.look_up_call(&event).await } else { None };
@@ -257,7 +260,7 @@ impl Watcher {
     }
 
     /// What has become of an open call; `None` when that cannot be found out now.
-    async fn look_up_call(&mut self, event: &Event) -> Option<Event> {
+    async fn look_up_call(&mut self, event: &Arc<Event>) -> Option<Arc<Event>> {
         let now = self.context.clock.moment();
         if !self.details.lock().take(now.tick) {
             return None;
@@ -265,20 +268,20 @@ impl Watcher {
         let record = match self.context.pbx.call(&event.uuid, now.at).await {
             Ok(Some(record)) => record,
             // The PBX knows no more of it than we do.
-            Ok(None) => return Some(event.clone()),
+            Ok(None) => return Some(Arc::clone(event)),
             Err(error) => {
                 tracing::debug!(event = %event.id, %error, "could not be looked at by itself");
                 return None;
             }
         };
         if !record.missed && record.return_uuid.is_none() {
-            return Some(track::close(event, Closed::Answered, now.at));
+            return Some(track::close(event, Closed::Answered, now.at).into());
         }
         let (account, from, rules) = (&self.source.account, self.cursor.announce_from, &self.settings.rules);
         let changed = track::observe(Some(event), &record, account, from, now.at, rules);
         // What was announced is not described anew by a page that leaves out half of it.
         let changed = changed.filter(|changed| event.standing == Standing::Waiting || !changed.is_open());
-        Some(changed.unwrap_or_else(|| event.clone()))
+        Some(changed.map_or_else(|| Arc::clone(event), Arc::new))
     }
 
     /// Announced voicemails that are not in the list of the unheard are looked for in that of all, which says whether it
@@ -313,7 +316,7 @@ impl Watcher {
     fn stage_reached(&self, walk: &mut Walk, records: &[Record], now: Timestamp) {
         for event in self.open.values() {
             if let Some(reached) = records.iter().find_map(|record| track::reached(event, record, now)) {
-                walk.staged.insert(event.id, reached);
+                walk.staged.insert(event.id, reached.into());
             }
         }
     }

@@ -1,10 +1,12 @@
 //! When what was decided goes out: held back until its schedule opens, or gathering with further calls of its caller.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Watcher;
+use super::announce::Told;
 use crate::clock::Moment;
 use crate::event::{DeliveryId, Event, EventId, EventType, Kind};
 use crate::outbox::{Calls, Delivery, Group, State};
@@ -28,7 +30,7 @@ impl Watcher {
         if !router.groups() || !batch.deliveries.iter().any(|row| gathers(row).is_some()) {
             return Ok(());
         }
-        let events: HashMap<EventId, &Event> = batch.events.iter().map(|event| (event.id, event)).collect();
+        let events: HashMap<EventId, &Arc<Event>> = batch.events.iter().map(|event| (event.id, event)).collect();
         let mut windows = self.context.store.gathering(now).await?;
         for delivery in &mut batch.deliveries {
             let Some(wait) = gathers(delivery) else { continue };
@@ -40,7 +42,7 @@ impl Watcher {
                 let until = delivery.held_until.unwrap_or_else(|| crate::cursor::ahead(now.at, wait));
                 delivery.due_at = until;
                 delivery.group = Some(Group::open(delivery.id, until, told));
-                windows.push((delivery.clone(), (*event).clone()));
+                windows.push((delivery.clone(), Arc::clone(event)));
             }
         }
         Ok(())
@@ -52,7 +54,7 @@ impl Watcher {
         &self,
         event: &Event,
         channel: &str,
-        changed: &HashMap<EventId, &Event>,
+        changed: &HashMap<EventId, &Arc<Event>>,
     ) -> Result<Option<(DeliveryId, Calls)>, StoreError> {
         let mut told: Vec<(Timestamp, DeliveryId)> = Vec::new();
         for call in self.open.values().filter(|call| call.id != event.id && track::same_matter(call, event)) {
@@ -72,7 +74,7 @@ impl Watcher {
 
     /// Whoever has left one of these voicemails is not waited for any more: their calls go out now. That they do is not
     /// worth failing for, they go out anyway when their window ends.
-    pub(super) async fn end_windows(&self, voicemails: &[Event], now: Moment) {
+    pub(super) async fn end_windows(&self, voicemails: &[Arc<Event>], now: Moment) {
         let store = &self.context.store;
         let ended = async {
             let windows = store.gathering(now).await?;
@@ -88,11 +90,11 @@ impl Watcher {
     }
 
     /// The voicemails among `events` whose callers' calls may be gathering.
-    pub(super) fn end_of_windows(&self, told: &[(EventId, EventType)], events: &[Event]) -> Vec<Event> {
+    pub(super) fn end_of_windows(&self, told: &Told, events: &[Arc<Event>]) -> Vec<Arc<Event>> {
         if self.source.kind != Kind::Voicemail || !self.context.router.groups() {
             return Vec::new();
         }
-        let new = |event: &&Event| told.contains(&(event.id, EventType::VoicemailNew));
+        let new = |event: &&Arc<Event>| told.contains_key(&(event.id, EventType::VoicemailNew));
         events.iter().filter(new).cloned().collect()
     }
 }

@@ -4,6 +4,7 @@
 //! page and its answered twin at the start of the next. So what a page brings is kept until the next page has been seen.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -34,7 +35,7 @@ pub(super) struct Walk {
     /// The page to read next, from 1.
     pub page: u32,
     /// Changed events, and unchanged ones that are due to be announced, of the last page.
-    pub staged: BTreeMap<EventId, Event>,
+    pub staged: BTreeMap<EventId, Arc<Event>>,
     /// Pages after the first that brought something new.
     pub late_news: bool,
     /// Ids of all rows, wanted or not: a page without a new one ends the walk.

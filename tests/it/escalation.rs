@@ -1,6 +1,7 @@
 //! Escalation: whoever is next is told when nobody has acted, at the time and in the order that the rule says, and only
 //! when that is so at that moment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -64,7 +65,7 @@ fn ids(office: &Office) -> Vec<String> {
     office.webhook.received().iter().map(|one| one.header("webhook-id").unwrap().to_owned()).collect()
 }
 
-async fn stored(running: &Running, event_type: EventType, uuid: &str) -> Event {
+async fn stored(running: &Running, event_type: EventType, uuid: &str) -> Arc<Event> {
     let id = EventId::derive("main", event_type, uuid);
     running.store().events(&[id]).await.unwrap().remove(0).unwrap()
 }
@@ -372,7 +373,7 @@ async fn the_rules_that_decided_are_stored_with_the_event_also_when_they_mute_it
     office.pass(&running, 2 * MINUTE, 10 * SECOND).await;
     let mut rules = Vec::new();
     for uuid in ["a", "b", "c"] {
-        rules.push(stored(&running, EventType::CallMissed, uuid).await.rules);
+        rules.push(stored(&running, EventType::CallMissed, uuid).await.rules.clone());
     }
     running.stop().await;
     assert_eq!(rules, [vec![0], vec![1, 2], vec![]]);

@@ -1,5 +1,6 @@
 //! The pages that messages link to: opening them asks nothing of the PBX, pressing plays the recording or calls back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RANGE};
@@ -73,7 +74,7 @@ fn minted(office: &Office) -> usize {
     office.asked(Endpoint::RecordingUrl).len() + office.asked(Endpoint::VoicemailRecordingUrl).len()
 }
 
-async fn stored(running: &Running, event_type: EventType, uuid: &str) -> Event {
+async fn stored(running: &Running, event_type: EventType, uuid: &str) -> Arc<Event> {
     running.store().events(&[EventId::derive("main", event_type, uuid)]).await.unwrap().remove(0).unwrap()
 }
 

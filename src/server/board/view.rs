@@ -1,6 +1,7 @@
 //! The board as its template shows it. Pure.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -201,7 +202,8 @@ impl View {
         let taken = |matter: &&Matter| filter.takes(&matter.event);
         let open: Vec<&Matter> = board.open.iter().filter(taken).collect();
         let settled: Vec<&Matter> = board.settled.iter().filter(taken).collect();
-        let of_filter = |event: &Option<Event>| event.as_ref().map_or(filter.is_all(), |event| filter.takes(event));
+        let of_filter =
+            |event: &Option<Arc<Event>>| event.as_ref().map_or(filter.is_all(), |event| filter.takes(event));
         let dead: Vec<_> = board.dead.iter().filter(|(_, event)| of_filter(event)).collect();
         let calls = open.iter().filter(|matter| matter.event.kind == Kind::Call).count();
         let trouble = |notice: &Notice| {
@@ -220,7 +222,7 @@ impl View {
             open: open.into_iter().take(MOST_OPEN).map(|matter| teller.open(matter)).collect(),
             dead_count: dead.len(),
             dead_more: words::more(dead.len().saturating_sub(MOST_DEAD), locale),
-            dead: dead.into_iter().take(MOST_DEAD).map(|(row, event)| teller.dead(row, event.as_ref())).collect(),
+            dead: dead.into_iter().take(MOST_DEAD).map(|(row, event)| teller.dead(row, event.as_deref())).collect(),
             settled_count: settled.len(),
             settled_more: words::more(settled.len().saturating_sub(MOST_SETTLED), locale),
             settled: settled

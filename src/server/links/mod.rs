@@ -49,7 +49,7 @@ pub(super) struct Context {
 struct Opened {
     site: Arc<Site>,
     link: Link,
-    event: Event,
+    event: Arc<Event>,
     token: String,
     channel: Option<ChannelFacts>,
 }
@@ -149,7 +149,7 @@ async fn listen(State(context): State<Context>, Path(token): Path<String>, heade
     if opened.event.kind == Kind::Voicemail {
         match context.desk.heard(&opened.event, &opened.site.follow_ups).await {
             // The page shows what the press has changed.
-            Ok(Some(heard)) => opened.event = heard,
+            Ok(Some(heard)) => opened.event = heard.into(),
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(event = %opened.event.id, %error, "that a voicemail was heard cannot be stored");

@@ -20,8 +20,8 @@ pub(super) struct Fresh {
 
 impl Fresh {
     /// An event as it was written last; `None` when it must be read.
-    pub(super) fn event(&self, id: EventId) -> Option<Event> {
-        self.events.get(&id).map(|event| Event::clone(event))
+    pub(super) fn event(&self, id: EventId) -> Option<Arc<Event>> {
+        self.events.get(&id).cloned()
     }
 
     /// A pending delivery, once: whoever claims it again reads it.

@@ -93,14 +93,14 @@ impl SledStore {
         value.map(|bytes| self.decoded(&bytes)).transpose()
     }
 
-    fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+    fn event(&self, id: EventId) -> Result<Option<Arc<Event>>, StoreError> {
         let fresh = lock(&self.shared.fresh).event(id);
         if fresh.is_some() {
             return Ok(fresh);
         }
-        match self.read(&key(OPEN_EVENT, id.bytes()))? {
-            Some(event) => Ok(Some(event)),
-            None => self.read(&key(CLOSED_EVENT, id.bytes())),
+        match self.read::<Event>(&key(OPEN_EVENT, id.bytes()))? {
+            Some(event) => Ok(Some(Arc::new(event))),
+            None => Ok(self.read(&key(CLOSED_EVENT, id.bytes()))?.map(Arc::new)),
         }
     }
 
@@ -173,8 +173,8 @@ impl Store for SledStore {
     async fn commit(&self, batch: Batch, now: Moment) -> Result<(), StoreError> {
         let mut writes = Vec::with_capacity(batch.events.len() + batch.deliveries.len() + 1);
         for event in batch.events {
-            let row = self.encoded(&event)?;
-            writes.push(Write::Event(Arc::new(event), row));
+            let row = self.encoded(&*event)?;
+            writes.push(Write::Event(event, row));
         }
         for delivery in batch.deliveries {
             let row = self.encoded(&delivery)?;
@@ -186,13 +186,14 @@ impl Store for SledStore {
         self.write(writes, now).await
     }
 
-    async fn events(&self, ids: &[EventId]) -> Result<Vec<Option<Event>>, StoreError> {
+    async fn events(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Event>>>, StoreError> {
         ids.iter().map(|id| self.event(*id)).collect()
     }
 
-    async fn open_events(&self, source: &Source) -> Result<Vec<Event>, StoreError> {
+    async fn open_events(&self, source: &Source) -> Result<Vec<Arc<Event>>, StoreError> {
         let ours = |event: &Event| event.account == source.account && event.kind == source.kind;
-        self.rows::<Event>(OPEN_EVENT).filter(|event| event.as_ref().map_or(true, ours)).collect()
+        let open = self.rows::<Event>(OPEN_EVENT).filter(|event| event.as_ref().map_or(true, ours));
+        open.map(|event| event.map(Arc::new)).collect()
     }
 
     async fn cursor(&self, source: &Source) -> Result<Option<Cursor>, StoreError> {
@@ -221,7 +222,7 @@ impl Store for SledStore {
         Ok((self.claims(channel, leased), left))
     }
 
-    async fn gathering(&self, now: Moment) -> Result<Vec<(Delivery, Event)>, StoreError> {
+    async fn gathering(&self, now: Moment) -> Result<Vec<(Delivery, Arc<Event>)>, StoreError> {
         let ids = lock(&self.shared.index).gathering(now.tick);
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {

@@ -143,7 +143,7 @@ async fn no_row_is_too_large_to_be_durable() {
     let store = open(&folder).unwrap();
     let mut large = event("large");
     large.uuid = "x".repeat(MAX_ROW);
-    let error = store.commit(Batch { events: vec![large], ..Batch::default() }, morning()).await.unwrap_err();
+    let error = store.commit(Batch { events: vec![large.into()], ..Batch::default() }, morning()).await.unwrap_err();
     assert!(error.to_string().contains("are safe"), "{error}");
     store.commit(batch([delivery("c1", "crm")]), morning()).await.unwrap();
     drop(store);
@@ -560,7 +560,7 @@ async fn a_full_journal_is_moved_under_load_and_readers_see_no_seam() {
 async fn a_journal_of_rows_that_change_often_does_not_grow_in_a_store_that_is_never_idle() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder).unwrap();
-    let events: Vec<_> = (0..400).map(|n| event(&format!("c{n}"))).collect();
+    let events: Vec<_> = (0..400).map(|n| Arc::new(event(&format!("c{n}")))).collect();
     let mut longest = 0;
     for _ in 0..120 {
         store.commit(Batch { events: events.clone(), ..Batch::default() }, morning()).await.unwrap();
