@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use handlebars::{Handlebars, RenderError, RenderErrorReason, TemplateErrorReason};
 use jiff::tz::TimeZone;
@@ -102,48 +103,43 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 ];
 
 /// Compiled templates. One registry per format, since each escapes values in its own way.
+///
+/// The built-in ones are compiled for the first message that needs their format: whoever has no mail need not wait for
+/// forty templates of mails, nor keep them. What a person has written is compiled at once, and its mistakes told.
 pub(super) struct Templates {
-    text: Handlebars<'static>,
-    html: Handlebars<'static>,
-    json: Handlebars<'static>,
-    form: Handlebars<'static>,
+    timezone: TimeZone,
+    text: OnceLock<Handlebars<'static>>,
+    html: OnceLock<Handlebars<'static>>,
+    json: OnceLock<Handlebars<'static>>,
+    form: OnceLock<Handlebars<'static>>,
     /// Which built-in ones were replaced, and by which file.
     replaced: BTreeMap<String, PathBuf>,
 }
 
 impl Templates {
-    /// Compiles the built-in templates, replaced by the files of the same names in `folder`.
+    /// The built-in templates, replaced by the files of the same names in `folder`.
     ///
     /// # Errors
     /// Everything that is wrong: files that cannot be read or compiled, and files that replace nothing.
     pub(super) fn load(folder: Option<&Path>, timezone: &TimeZone) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
-        let mut texts: BTreeMap<String, String> =
-            BUILT_IN.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let mut replaced = BTreeMap::new();
+        let mut templates = Self {
+            timezone: timezone.clone(),
+            text: OnceLock::new(),
+            html: OnceLock::new(),
+            json: OnceLock::new(),
+            form: OnceLock::new(),
+            replaced: BTreeMap::new(),
+        };
         if let Some(folder) = folder {
             let mut files = Vec::new();
             list(folder, &mut files, &mut problems);
             for file in files {
-                match replacement(folder, &file) {
-                    Ok((name, text)) => {
-                        texts.insert(name.clone(), text);
-                        replaced.insert(name, file);
-                    }
-                    Err(problem) => problems.push(problem),
-                }
-            }
-        }
-        let mut templates = Self {
-            text: registry(timezone, handlebars::no_escape, BodyFormat::Text),
-            html: registry(timezone, handlebars::html_escape, BodyFormat::Markup),
-            json: registry(timezone, json_escape, BodyFormat::Json),
-            form: registry(timezone, form_escape, BodyFormat::Form),
-            replaced,
-        };
-        for (name, text) in &texts {
-            if let Err(problem) = templates.compile(name, format_of(name), text) {
-                problems.push(problem);
+                let compiled = replacement(folder, &file).and_then(|(name, text)| {
+                    templates.replaced.insert(name.clone(), file);
+                    templates.compile(&name, format_of(&name), &text)
+                });
+                problems.extend(compiled.err());
             }
         }
         if problems.is_empty() { Ok(templates) } else { Err(problems) }
@@ -169,7 +165,11 @@ impl Templates {
     }
 
     fn compile(&mut self, name: &str, format: BodyFormat, text: &str) -> Result<(), String> {
-        self.registry_mut(format).register_template_string(name, text).map_err(|error| {
+        let mut registry = self.cell_mut(format).take().unwrap_or_else(|| built_in(&self.timezone, format));
+        let compiled = registry.register_template_string(name, text);
+        // Nobody else has filled it meanwhile.
+        let _ = self.cell_mut(format).set(registry);
+        compiled.map_err(|error| {
             let at = error.pos().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
             let what = match error.reason() {
                 // The parser lists all that could stand there, in the words of its grammar.
@@ -239,15 +239,16 @@ impl Templates {
     }
 
     fn registry(&self, format: BodyFormat) -> &Handlebars<'static> {
-        match format {
+        let cell = match format {
             BodyFormat::Text => &self.text,
             BodyFormat::Markup => &self.html,
             BodyFormat::Json => &self.json,
             BodyFormat::Form => &self.form,
-        }
+        };
+        cell.get_or_init(|| built_in(&self.timezone, format))
     }
 
-    fn registry_mut(&mut self, format: BodyFormat) -> &mut Handlebars<'static> {
+    fn cell_mut(&mut self, format: BodyFormat) -> &mut OnceLock<Handlebars<'static>> {
         match format {
             BodyFormat::Text => &mut self.text,
             BodyFormat::Markup => &mut self.html,
@@ -270,12 +271,22 @@ fn is_known(name: &str) -> bool {
     BUILT_IN.iter().any(|(known, _)| *known == name)
 }
 
-fn registry(timezone: &TimeZone, escape: fn(&str) -> String, format: BodyFormat) -> Handlebars<'static> {
+/// The built-in templates of one format.
+fn built_in(timezone: &TimeZone, format: BodyFormat) -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
     registry.set_prevent_indent(true);
-    registry.register_escape_fn(escape);
+    registry.register_escape_fn(match format {
+        BodyFormat::Text => handlebars::no_escape,
+        BodyFormat::Markup => handlebars::html_escape,
+        BodyFormat::Json => json_escape,
+        BodyFormat::Form => form_escape,
+    });
     helpers::register(&mut registry, timezone, format);
+    for (name, text) in BUILT_IN.iter().filter(|(name, _)| format_of(name) == format) {
+        // Every one compiles, as a test shows; a message without its template would go out in its plain form.
+        let _ = registry.register_template_string(name, *text);
+    }
     registry
 }
 
