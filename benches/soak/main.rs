@@ -22,6 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
+use ringback::outbox::State;
 use ringback::store::Store as _;
 use ringback::store::sled::SledStore;
 use tempfile::TempDir;
@@ -83,7 +84,11 @@ async fn soak(folder: &Path, hours: usize, rest: Duration) -> Result<Vec<Hour>> 
     println!("hour  events  told at the webhook  memory, MB  store, MB");
     let mut passed = Vec::with_capacity(hours);
     for n in 1..=hours {
-        world.hour(&mut daemon).await?;
+        if let Err(error) = world.hour(&mut daemon).await {
+            daemon.end()?;
+            explain(&folder.join("store"), &world).await?;
+            return Err(error);
+        }
         let hour = Hour {
             events: world.events(),
             memory: memory(id, "VmRSS")?,
@@ -99,6 +104,19 @@ async fn soak(folder: &Path, hours: usize, rest: Duration) -> Result<Vec<Hour>> 
     let deliveries = store.list(&|_| true).await?.len();
     println!("{deliveries} deliveries are kept, of {}", 3 * world.events());
     Ok(passed)
+}
+
+/// What the store knows of this hour's events that the webhook was not told of by a message of its own.
+async fn explain(store: &Path, world: &World) -> Result<()> {
+    let store = SledStore::open(store, world.moment())?;
+    let deliveries = store.list(&|delivery| delivery.channel == "crm").await?;
+    for event in store.list_events(&|event| world.is_of_this_hour(&event.uuid)).await? {
+        let told: Vec<_> = deliveries.iter().filter(|delivery| delivery.event_id == event.id).collect();
+        if !told.iter().any(|delivery| matches!(delivery.state, State::Delivered { .. }) && delivery.shared.is_none()) {
+            println!("not told: {event:?} {told:?}");
+        }
+    }
+    Ok(())
 }
 
 fn mean(hours: &[Hour], of: impl Fn(&Hour) -> f64) -> f64 {
