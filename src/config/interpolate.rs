@@ -8,7 +8,9 @@ use super::problems::Findings;
 /// Replaces the placeholders of every text below `node`; what cannot be replaced is reported and given up.
 pub(super) fn interpolate(node: &mut Node, env: &dyn Fn(&str) -> Option<String>, findings: &mut Findings<'_>) {
     if let Data::Text(written) = &node.data {
-        match refuse_odd_quotes(written).and_then(|()| expand(written, env)).and_then(refuse_control_characters) {
+        let env = |name: &str| env(name).inspect(|value| findings.note_variable(name, value));
+        let expanded = refuse_odd_quotes(written).and_then(|()| expand(written, &env));
+        match expanded.and_then(refuse_control_characters) {
             Ok(expanded) => {
                 if expanded.from_variable {
                     node.origin = Origin::Variables { written: written.clone(), whole: expanded.whole };

@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration: problems with their places, gathered so that all are told in one go.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -7,6 +8,9 @@ use super::secrets::SECRETS;
 
 /// No key of ours is as long by far, nor is a header's name in practice.
 const LONGEST_KEY: usize = 40;
+
+/// In bytes. What is shorter stands in many a word, and is no secret.
+const SHORTEST_SECRET: usize = 8;
 
 /// A position in the file, counted from 1; line 0 is the file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -72,12 +76,14 @@ pub(super) struct Findings<'a> {
     places: BTreeMap<String, Place>,
     /// Paths whose value was given up: nothing at or below them is judged again.
     spoiled: Vec<String>,
+    /// What was put in for variables, and the placeholder of each: shown in its place.
+    variables: RefCell<BTreeMap<String, String>>,
     list: Vec<Problem>,
 }
 
 impl<'a> Findings<'a> {
     pub(super) fn new(file: &'a str) -> Self {
-        Self { file, places: BTreeMap::new(), spoiled: Vec::new(), list: Vec::new() }
+        Self { file, places: BTreeMap::new(), spoiled: Vec::new(), variables: RefCell::default(), list: Vec::new() }
     }
 
     /// One problem with the file as a whole or with its syntax, after which nothing else can be said.
@@ -111,9 +117,20 @@ impl<'a> Findings<'a> {
             line: place.line,
             column: place.column,
             path: shown(path),
-            message: message.into(),
-            hint,
+            message: self.as_written(message.into()),
+            hint: hint.map(|hint| self.as_written(hint)),
         });
+    }
+
+    /// Remembers what stands for a variable, so that no message shows it: who knows for which key it was meant.
+    pub(super) fn note_variable(&self, name: &str, value: &str) {
+        if value.len() >= SHORTEST_SECRET {
+            self.variables.borrow_mut().insert(value.to_owned(), format!("${{{name}}}"));
+        }
+    }
+
+    fn as_written(&self, text: String) -> String {
+        self.variables.borrow().iter().fold(text, |text, (value, placeholder)| text.replace(value, placeholder))
     }
 
     /// A problem with the value of `path`, unless that was given up before.

@@ -502,6 +502,16 @@ fn a_secret_variable_in_the_wrong_place_is_shown_as_it_is_written() {
 }
 
 #[test]
+fn a_name_that_comes_from_a_variable_is_listed_as_it_is_written() {
+    // Found by the fuzzer.
+    let text = MINIMAL.replace("name: mail", "name: ${SMTP_PASSWORD}-m");
+    insta::assert_snapshot!(told(&text), @"
+    config.yaml:11:13: routes[0].notify[0]: there is no channel of this name
+      hint: the channels are ${SMTP_PASSWORD}-m
+    ");
+}
+
+#[test]
 fn values_of_sections_that_make_no_sense_are_told_all_at_once() {
     let text = "\
 timezone: Turkey/Ankara
