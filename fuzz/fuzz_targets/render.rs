@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
+use ringback::channel::Parcel;
 use ringback::event::{DeliveryId, Event, EventType};
 use ringback::message::{ChannelType, Locale, Mail, Message};
 use ringback::private::{Digits, PersonName, PhoneNumber, Secret};
@@ -29,7 +30,7 @@ fn email() -> ringback::channel::email::Email {
     let from = "Santral <santral@example.com>".to_owned();
     let to = vec!["ofis@example.com".to_owned()];
     let config = Config { smtp, from, to, cc: Vec::new(), bcc: Vec::new(), reply_to: None };
-    Email::new(&config, 1, std::time::Duration::from_secs(1)).unwrap()
+    Email::new("mail", &config, 1, std::time::Duration::from_secs(1)).unwrap()
 }
 
 fn now() -> Timestamp {
@@ -143,7 +144,10 @@ fn mail(mail: &Mail, locale: Locale, event_type: EventType) {
 fn headers(mail: &Mail) {
     let mail = &Mail { text: "x".to_owned(), html: "x".to_owned(), ..mail.clone() };
     let id = DeliveryId::derive("main", EventType::CallMissed, "u", "mail");
-    let message = EMAIL.with(|email| email.message(id, mail, now())).unwrap().formatted();
+    let message = Message::Email(mail.clone());
+    let parcel = Parcel { id, message: &message, now: now(), earlier: None };
+    let letter = EMAIL.with(|email| email.letter(parcel, mail)).unwrap();
+    let message = letter.chunks().fold(Vec::new(), |whole, chunk| [&whole[..], &chunk].concat());
     let head = message.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     for line in message[..head].split(|byte| *byte == b'\n') {
         let line = std::str::from_utf8(line).unwrap().trim_end_matches('\r');
@@ -261,6 +265,6 @@ fuzz_target!(|data: &[u8]| {
             headers(made);
         }
         Message::Slack(json) => slack(&json.post),
-        Message::Webhook(message) => webhook(message.body),
+        Message::Webhook(message) => webhook(&message.body),
     }
 });
