@@ -1,7 +1,7 @@
 //! What many rules and a long memory cost: `cargo bench --bench scale [-- --quick]`.
 //!
 //! Routing: one event through a thousand rules of every kind, of which only the last matches. A poll: what ringback does
-//! with a page of a hundred calls that it knows, once they are read from the wire, in a store of a thousand remembered
+//! with a page of a hundred calls that it knows, from the bytes of the answer on, in a store of a thousand remembered
 //! events and in one of a million; the rounds alternate, and the medians are compared.
 //!
 //! A missed limit is said and is no failure, since a busy machine must not break a build. `--quick` remembers a hundred
