@@ -64,7 +64,7 @@ impl Matter {
 pub(super) struct Story {
     rng: Rng,
     /// In ringback's eyes the grace of a call may be over at once: nobody returns a call within it.
-    clock_moves: bool,
+    pub(super) clock_moves: bool,
     pub(super) matters: Vec<Matter>,
     /// Calls that somebody is going to return, and when.
     returns: Vec<(Timestamp, usize)>,

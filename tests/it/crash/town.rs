@@ -156,6 +156,9 @@ routes: {{notify: [mail, slack, crm]}}
         const QUIET: Duration = Duration::from_secs(5);
         /// An end whose beginning was under way is looked at again by then.
         const ENDS: Duration = Duration::from_secs(7);
+        /// And one whose beginning was dated by a wall clock that was ahead.
+        const ENDS_AFTER_A_LEAP: Duration = Duration::from_secs(66);
+        let ends_by = if self.story.clock_moves { ENDS_AFTER_A_LEAP } else { ENDS };
         let begun = self.clock.tick();
         let (mut count, mut last) = (0, begun);
         loop {
@@ -169,7 +172,7 @@ routes: {{notify: [mail, slack, crm]}}
             let told = missing[1..] == [0, 0]
                 && (missing[0] == 0 || self.weather.mail_was_gone && now.saturating_sub(last) > QUIET);
             let ends = self.story.matters.iter().any(|matter| matter.event.is_follow_up());
-            let told = told && (!ends || now.saturating_sub(begun) > ENDS);
+            let told = told && (!ends || now.saturating_sub(begun) > ends_by);
             if told || now.saturating_sub(begun) > patience {
                 return;
             }
