@@ -1,6 +1,7 @@
 //! What can be wrong with a configuration: problems with their places, gathered so that all are told in one go.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -76,8 +77,9 @@ pub(super) struct Findings<'a> {
     places: BTreeMap<String, Place>,
     /// Paths whose value was given up: nothing at or below them is judged again.
     spoiled: Vec<String>,
-    /// What was put in for variables, and the placeholder of each: shown in its place.
-    variables: RefCell<BTreeMap<String, String>>,
+    /// What was put in for variables, and the placeholder of each: shown in its place. Longest first, since one may hold
+    /// another.
+    variables: RefCell<BTreeMap<(Reverse<usize>, String), String>>,
     list: Vec<Problem>,
 }
 
@@ -125,12 +127,13 @@ impl<'a> Findings<'a> {
     /// Remembers what stands for a variable, so that no message shows it: who knows for which key it was meant.
     pub(super) fn note_variable(&self, name: &str, value: &str) {
         if value.len() >= SHORTEST_SECRET {
-            self.variables.borrow_mut().insert(value.to_owned(), format!("${{{name}}}"));
+            let longest_first = (Reverse(value.len()), value.to_owned());
+            self.variables.borrow_mut().insert(longest_first, format!("${{{name}}}"));
         }
     }
 
     fn as_written(&self, text: String) -> String {
-        self.variables.borrow().iter().fold(text, |text, (value, placeholder)| text.replace(value, placeholder))
+        self.variables.borrow().iter().fold(text, |text, ((_, value), placeholder)| text.replace(value, placeholder))
     }
 
     /// A problem with the value of `path`, unless that was given up before.
@@ -261,6 +264,18 @@ mod tests {
         assert_eq!(did_you_mean("rety", known).as_deref(), Some("did you mean `retry`?"));
         assert_eq!(did_you_mean("TIMEOUT", known).as_deref(), Some("did you mean `timeout`?"));
         assert_eq!(did_you_mean("subject", known), None);
+    }
+
+    #[test]
+    fn of_a_value_that_begins_with_another_one_the_rest_is_not_shown_either() {
+        let mut findings = Findings::new("config.yaml");
+        for (name, value) in [("SHORT", "hunter2hunter2"), ("LONG", "hunter2hunter2-and-more"), ("TINY", "hunter")] {
+            findings.note_variable(name, value);
+        }
+        let hint = Some("or hunter2hunter2".to_owned());
+        findings.add("", Place::default(), "one of hunter2hunter2-and-more, hunter", hint);
+        let Problem { message, hint, .. } = &findings.list[0];
+        assert_eq!((message.as_str(), hint.as_deref()), ("one of ${LONG}, hunter", Some("or ${SHORT}")));
     }
 
     #[test]
