@@ -103,15 +103,16 @@ fn tags(html: &str) -> Vec<(String, Option<String>)> {
 /// The tags that the templates themselves have.
 fn known(locale: Locale, event_type: EventType) -> BTreeSet<String> {
     let mut known = BTreeSet::new();
-    let recordings =
-        [Recording::None, link(URL), Recording::Elsewhere, Recording::None, link(URL), Recording::Elsewhere];
-    for (n, url) in recordings.into_iter().enumerate() {
-        let page = (n > 2).then(|| PAGE.to_owned());
+    let pages = [None, Some(PAGE.to_owned())];
+    let ways = pages
+        .iter()
+        .flat_map(|page| [Recording::None, link(URL), Recording::Elsewhere].map(|recording| (page.clone(), recording)));
+    for (page, recording) in ways {
         let mut event = samples::event(event_type, now());
         event.queue_wait = Some(10);
         event.called.queue = Some("201".to_owned());
         event.called.number = event.caller.number.clone();
-        let facts = Facts { event: &event, event_type, recording: url, test: true, waited: None, repeated: None, page };
+        let facts = Facts { event: &event, event_type, recording, test: true, waited: None, repeated: None, page };
         let Message::Email(mail) =
             RENDERER.with(|renderer| renderer.render(&Look::new(ChannelType::Email, locale), &facts)).message
         else {
