@@ -211,7 +211,7 @@ impl Callbacks {
             return Err(CallbackError::Settled(by));
         }
         let call = Call { extension: &press.extension, number, caller_id };
-        match pbx.originate(&call, self.clock.now()).await {
+        match pbx.originate(&call).await {
             Ok(call_uuid) => {
                 tracing::info!(event = %id, account = event.account, extension = press.extension, "the caller is called back");
                 Ok(Done { extension: press.extension.clone(), call_uuid, at: press.at })
@@ -249,7 +249,7 @@ impl Callbacks {
         if !details.lock().take(now.tick) {
             return None;
         }
-        let asked = tokio::time::timeout(LOOK, pbx.call(&event.uuid, now.at)).await;
+        let asked = tokio::time::timeout(LOOK, pbx.call(&event.uuid)).await;
         match asked {
             Ok(Ok(Some(call))) if call.return_uuid.is_some() => Some(Closed::Returned),
             Ok(Ok(Some(call))) if event.kind == Kind::Call && call.answered() => Some(Closed::Answered),

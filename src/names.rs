@@ -199,7 +199,7 @@ impl Reader {
         let not_before = self.names.lists()[list as usize].not_before;
         self.clock.sleep_until(not_before).await;
         self.wait_before(list, PAGE_WAIT);
-        let page = self.pbx.names(list, number, self.clock.now()).await;
+        let page = self.pbx.names(list, number).await;
         let page = page.inspect_err(|_| self.tried(list))?;
         {
             let mut lists = self.names.lists();

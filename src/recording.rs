@@ -147,9 +147,8 @@ impl Recordings {
         }
         let now = self.clock.moment();
         // By the PBX's clock, as the mark will be.
-        let ahead = self.accounts.get(&event.account).map(|account| account.pbx.clock_ahead()).unwrap_or_default();
-        let at = now.at.saturating_add(ahead).unwrap_or(now.at);
-        self.store.note_fetch(event.id, Moment { at, ..now }).await
+        let its_time = self.accounts.get(&event.account).and_then(|account| account.pbx.its_time());
+        self.store.note_fetch(event.id, Moment { at: its_time.unwrap_or(now.at), ..now }).await
     }
 
     /// The recording of `event` itself, by a link to it. This marks a voicemail as heard. `None` when it cannot be had
@@ -179,6 +178,7 @@ impl Recordings {
         loop {
             let Some(slot) = account.reserve(self.clock.tick(), deadline) else { return (None, "no_budget") };
             self.clock.sleep_until(slot).await;
+            let dated = account.pbx.its_time().is_some();
             if let Err(error) = self.note_fetch(event).await {
                 tracing::error!(event = %event.id, %error, "no recording URL: that it was asked for cannot be noted");
                 return (None, "refused");
@@ -186,8 +186,8 @@ impl Recordings {
             let asked_at = self.clock.moment();
             let ask = async {
                 match event.kind {
-                    Kind::Call => account.pbx.recording_url(&event.uuid, asked_at.at).await,
-                    Kind::Voicemail => account.pbx.voicemail_url(&event.uuid, asked_at.at).await,
+                    Kind::Call => account.pbx.recording_url(&event.uuid).await,
+                    Kind::Voicemail => account.pbx.voicemail_url(&event.uuid).await,
                 }
             };
             let patience = if deadline > asked_at.tick { deadline } else { asked_at.tick + ANSWER };
@@ -195,6 +195,13 @@ impl Recordings {
                 answer = ask => answer,
                 () = self.clock.sleep_until(patience) => return (None, "not_ready"),
             };
+            // Dated by our own clock, which may be another than that by which the PBX has just set its mark.
+            if !dated
+                && account.pbx.its_time().is_some()
+                && let Err(error) = self.note_fetch(event).await
+            {
+                tracing::error!(event = %event.id, %error, "that a recording URL was asked for cannot be noted anew");
+            }
             let again = match answer {
                 Ok(url) => return (Some(Link { url, expires_at: ahead(asked_at.at, LIFE) }), "minted"),
                 Err(PbxError::RateLimited { wait }) => {

@@ -134,7 +134,7 @@ impl App {
     /// # Errors
     /// [`StartError`], before anything runs.
     pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
-        let plan = Plan::make(config)?;
+        let plan = Plan::make(config, &clock)?;
         let store = open_store(&config.store.path, &clock).await?;
         let replaced = store.replaces().is_some();
         let store: Arc<dyn Store> = Arc::new(store);

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::{Core, StartError};
 use crate::body::{Body, BodyFormat};
 use crate::channel::{Channel, email, slack, webhook};
+use crate::clock::Clock;
 use crate::config::{self, ChannelKind, Config};
 use crate::dispatch;
 use crate::event::Kind;
@@ -51,7 +52,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`StartError::Config`] with everything that cannot be made, one to a line.
-    pub(super) fn make(config: &Config) -> Result<Self, StartError> {
+    pub(super) fn make(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let enabled = config.channels.iter().filter(|channel| channel.common.enabled);
         let lanes: Vec<_> = enabled.map(|channel| (channel, lane_settings(config, channel))).collect();
         let connections = lanes.iter().map(|(_, settings)| settings.concurrency).max().unwrap_or(1);
@@ -59,8 +60,9 @@ impl Plan {
         let mut problems = Vec::new();
         let renderer = renderer(config).map_err(|error| problems.push(error.to_string())).ok();
         let accounts = config.accounts.iter();
-        let pbxs = accounts
-            .filter_map(|account| pbx(account, client.clone()).map_err(|error| problems.push(error.to_string())).ok());
+        let pbxs = accounts.filter_map(|account| {
+            pbx(account, client.clone(), clock).map_err(|error| problems.push(error.to_string())).ok()
+        });
         let pbxs: Vec<_> = pbxs.collect();
         let channels = lanes.into_iter().filter_map(|(channel, settings)| {
             let built = build_channel(channel, &settings, client.clone());
@@ -266,9 +268,9 @@ fn enabled_routes(config: &Config) -> Vec<config::Route> {
 ///
 /// # Errors
 /// When a value that passed the configuration's checks cannot be used after all.
-pub fn pbx(account: &config::Account, client: reqwest::Client) -> Result<Arc<Pbx>, StartError> {
+pub fn pbx(account: &config::Account, client: reqwest::Client, clock: &Clock) -> Result<Arc<Pbx>, StartError> {
     let key = Secret::clone(&account.api_key);
-    Pbx::new(client, &account.base_url, key, account.timeout)
+    Pbx::new(client, &account.base_url, key, account.timeout, clock.clone())
         .map(Arc::new)
         .map_err(|error| StartError::Config(format!("account `{}`: {error}", account.name)))
 }

@@ -175,7 +175,7 @@ impl Running {
 
     /// All that can fail because of a new configuration. The address goes last: it is the only thing that is changed.
     async fn make(&mut self, config: &Config) -> Result<Plan, StartError> {
-        let plan = Plan::make(config)?;
+        let plan = Plan::make(config, &self.core.clock)?;
         plan.try_templates()?;
         let Self { core, front, tasks, stop, .. } = self;
         front.move_to(config.http.listen.as_deref(), core, tasks, stop).await?;

@@ -3,7 +3,6 @@
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use jiff::Timestamp;
 use url::Url;
 
 use super::{Failure, say};
@@ -29,7 +28,7 @@ enum Verdict {
 /// Asks all at once and prints one line for each, in the order of the configuration.
 pub(super) async fn ask(config: &Config) -> Result<(), Failure> {
     let client = http::client(1).map_err(|error| Failure::Run(error.to_string()))?;
-    let now = Clock::system().now();
+    let clock = Clock::system();
     let mut questions: FuturesOrdered<BoxFuture<'_, (String, Verdict)>> = FuturesOrdered::new();
     for account in &config.accounts {
         let subject = |list: &str| format!("account {}{list} ({})", account.name, host_of(&account.base_url));
@@ -39,8 +38,8 @@ pub(super) async fn ask(config: &Config) -> Result<(), Failure> {
             questions.push_back(async { skipped }.boxed());
         }
         for (kind, list) in kinds {
-            let (subject, client) = (subject(list), client.clone());
-            questions.push_back(async move { (subject, ask_pbx(account, kind, client, now).await) }.boxed());
+            let (subject, client, clock) = (subject(list), client.clone(), &clock);
+            questions.push_back(async move { (subject, ask_pbx(account, kind, client, clock).await) }.boxed());
         }
     }
     for channel in &config.channels {
@@ -76,12 +75,12 @@ fn watched(config: &Config) -> Vec<(Kind, &'static str)> {
     lists.into_iter().filter(|(enabled, ..)| *enabled).map(|(_, kind, list)| (kind, list)).collect()
 }
 
-async fn ask_pbx(account: &Account, kind: Kind, client: reqwest::Client, now: Timestamp) -> Verdict {
-    let pbx = match app::pbx(account, client) {
+async fn ask_pbx(account: &Account, kind: Kind, client: reqwest::Client, clock: &Clock) -> Verdict {
+    let pbx = match app::pbx(account, client, clock) {
         Ok(pbx) => pbx,
         Err(error) => return Verdict::Failed(error.to_string()),
     };
-    match pbx.check(kind, now).await {
+    match pbx.check(kind).await {
         Ok(()) => Verdict::Ok(None),
         Err(error) => Verdict::Failed(hinted(error.to_string(), pbx_hint(&error))),
     }

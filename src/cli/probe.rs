@@ -14,9 +14,10 @@ use crate::pbx::{Pbx, PbxError};
 /// When nothing of an account could be asked.
 pub(super) async fn probe(config: &Config) -> Result<(), Failure> {
     let client = http::client(1).map_err(|error| Failure::Run(error.to_string()))?;
+    let clock = Clock::system();
     let mut silent = Vec::new();
     for account in &config.accounts {
-        let pbx = app::pbx(account, client.clone())?;
+        let pbx = app::pbx(account, client.clone(), &clock)?;
         say(&format!("account {}", account.name));
         if !ask_all(&pbx).await {
             silent.push(account.name.as_str());
@@ -26,14 +27,14 @@ pub(super) async fn probe(config: &Config) -> Result<(), Failure> {
 }
 
 async fn ask_all(pbx: &Pbx) -> bool {
-    let (clock, mut answered) = (Clock::system(), false);
+    let mut answered = false;
     for probe in Probe::ALL {
-        let answer = pbx.probe(probe, clock.now()).await;
+        let answer = pbx.probe(probe).await;
         answered |= answer.is_ok();
         show(&format!("GET /{}", probe.path()), &answer);
         match answer {
             Ok(Shape { uuid: Some(uuid), .. }) => {
-                show("GET /cdrs/UUID", &pbx.probe_call(&uuid, clock.now()).await);
+                show("GET /cdrs/UUID", &pbx.probe_call(&uuid).await);
             }
             Err(PbxError::Auth { .. } | PbxError::Unreachable(_)) => break,
             _ => {}

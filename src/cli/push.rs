@@ -1,6 +1,5 @@
 //! `ringback push`: tells the PBX where to post the ends of calls, and shows what it was told.
 
-use jiff::Timestamp;
 use url::Url;
 
 use super::{Failure, say};
@@ -30,10 +29,9 @@ pub(super) enum Command {
 
 pub(super) async fn push(config: &Config, command: &Command) -> Result<(), Failure> {
     let hooks = Hooks::of(config)?;
-    let now = Clock::system().now();
     match command {
-        Command::Install { account, force } => install(config, &hooks, account, *force, now).await,
-        Command::Status => status(config, &hooks, now).await,
+        Command::Install { account, force } => install(config, &hooks, account, *force).await,
+        Command::Status => status(config, &hooks).await,
     }
 }
 
@@ -81,10 +79,10 @@ impl Hooks {
     }
 }
 
-async fn install(config: &Config, hooks: &Hooks, name: &str, force: bool, now: Timestamp) -> Result<(), Failure> {
+async fn install(config: &Config, hooks: &Hooks, name: &str, force: bool) -> Result<(), Failure> {
     let pbx = client_of(config, name)?;
     let failed = |error: PbxError| Failure::Run(format!("account `{name}`: {error}"));
-    let before = pbx.integration(now).await.map_err(failed)?;
+    let before = pbx.integration().await.map_err(failed)?;
     let ours = hooks.secret_url(name);
     say(&format!("account {name}, before: {}", described(hooks, name, &before)));
     if before.hangup && before.notification_url.as_ref() == Some(&ours) {
@@ -99,8 +97,8 @@ async fn install(config: &Config, hooks: &Hooks, name: &str, force: bool, now: T
         )));
     }
     let wanted = Integration { hangup: true, notification_url: Some(ours), ..before.clone() };
-    pbx.set_integration(&wanted, now).await.map_err(failed)?;
-    let after = pbx.integration(now).await.map_err(failed)?;
+    pbx.set_integration(&wanted).await.map_err(failed)?;
+    let after = pbx.integration().await.map_err(failed)?;
     say(&format!("account {name}, now: {}", described(hooks, name, &after)));
     if !after.hangup || after.notification_url != wanted.notification_url {
         return Err(Failure::Run(format!(
@@ -114,11 +112,11 @@ async fn install(config: &Config, hooks: &Hooks, name: &str, force: bool, now: T
     Ok(())
 }
 
-async fn status(config: &Config, hooks: &Hooks, now: Timestamp) -> Result<(), Failure> {
+async fn status(config: &Config, hooks: &Hooks) -> Result<(), Failure> {
     let mut unread = Vec::new();
     for account in &config.accounts {
         let name = &account.name;
-        match client_of(config, name)?.integration(now).await {
+        match client_of(config, name)?.integration().await {
             Ok(found) => say(&format!("account {name}: {}", described(hooks, name, &found))),
             Err(error) => unread.push(format!("account `{name}`: {error}")),
         }
@@ -132,7 +130,7 @@ fn client_of(config: &Config, name: &str) -> Result<std::sync::Arc<Pbx>, Failure
         return Err(Failure::Usage(format!("there is no account `{name}`\nhint: there is {}", known.join(", "))));
     };
     let client = http::client(1).map_err(|error| Failure::Run(error.to_string()))?;
-    Ok(app::pbx(account, client)?)
+    Ok(app::pbx(account, client, &Clock::system())?)
 }
 
 fn described(hooks: &Hooks, account: &str, found: &Integration) -> String {

@@ -1,12 +1,11 @@
 //! The requests themselves: one account's key, one base URL, and the status codes in the vendor's use of them.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder};
 use url::{Host, Url};
 
@@ -14,6 +13,8 @@ use super::error::{PbxError, scrub};
 use super::names::{self, NameList, NamePage};
 use super::stamps;
 use super::wire::{self, Page};
+use crate::clock::{Clock, Moment};
+use crate::cursor::{ahead, back};
 use crate::event::{Direction, Kind, Record};
 use crate::http::{self, Answer, HttpError};
 use crate::private::Secret;
@@ -37,8 +38,9 @@ pub struct Pbx {
     base: Url,
     key: Secret,
     timeout: Duration,
-    /// Seconds by which the PBX's clock is ahead of ours, as its last answer said.
-    ahead: Arc<AtomicI64>,
+    clock: Clock,
+    /// What its own clock showed when it last said so, and our tick then.
+    said: Arc<Mutex<Option<Moment>>>,
 }
 
 /// Which calls. `from` and `to` are about when a call began; the vendor takes windows of at most 31 days.
@@ -70,12 +72,12 @@ pub struct VoicemailQuery {
 }
 
 impl Pbx {
-    /// A client for `base_url`, whose path is kept. `timeout` is that of one request as a whole.
+    /// A client for `base_url`, whose path is kept. `timeout` is that of one request as a whole. `clock` is ours.
     ///
     /// # Errors
     /// A sentence when the URL is no http(s) URL, or plain http to anything but this machine: the key would travel in
     /// clear.
-    pub fn new(http: Client, base_url: &str, key: Secret, timeout: Duration) -> Result<Self, String> {
+    pub fn new(http: Client, base_url: &str, key: Secret, timeout: Duration, clock: Clock) -> Result<Self, String> {
         let base = Url::parse(base_url).map_err(|error| format!("the base URL of the PBX cannot be read: {error}"))?;
         match base.scheme() {
             "https" => {}
@@ -94,17 +96,19 @@ impl Pbx {
         {
             return Err("the base URL of the PBX must have neither credentials nor a query nor a fragment".to_owned());
         }
-        Ok(Self { http, base, key, timeout, ahead: Arc::default() })
+        Ok(Self { http, base, key, timeout, clock, said: Arc::default() })
     }
 
-    /// By how much the PBX's clock is ahead of ours, as its last answer said: its stamps are by that one.
-    pub fn clock_ahead(&self) -> SignedDuration {
-        SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed))
+    /// What the clock of the PBX shows now, by which its stamps are: the `Date` of its last answer, and the time since.
+    /// Ticks have counted that time, so it stays right when our wall clock leaps. `None` until the PBX has said a date.
+    pub fn its_time(&self) -> Option<Timestamp> {
+        let said = (*self.said.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(ahead(said.at, self.clock.tick().saturating_sub(said.tick)))
     }
 
     /// One page of calls, newest first as a rule. Rows that the query did not ask for are left out, since the vendor
     /// was seen to ignore filters; [`Page::rows`] counts them.
-    pub async fn calls(&self, query: &CallQuery, now: Timestamp) -> Result<Page, PbxError> {
+    pub async fn calls(&self, query: &CallQuery) -> Result<Page, PbxError> {
         let mut url = self.list("cdrs", query.from, query.to, query.page);
         if let Some(missed) = query.missed {
             url.query_pairs_mut().append_pair("missed", if missed { "true" } else { "false" });
@@ -112,8 +116,9 @@ impl Pbx {
         if query.inbound {
             url.query_pairs_mut().append_pair("direction", "inbound");
         }
-        let body = self.ask(self.http.get(url), PAGE_BYTES, now).await.map_err(no_list)?;
-        let mut page = wire::calls_page(&body, undated(query.to, now))?;
+        let undated = undated(query.to, self.clock.now());
+        let body = self.ask(self.http.get(url), PAGE_BYTES).await.map_err(no_list)?;
+        let mut page = wire::calls_page(&body, undated)?;
         page.records.retain(|call| {
             began_within(call, query.from, query.to)
                 && query.missed.is_none_or(|missed| call.missed == missed)
@@ -123,28 +128,30 @@ impl Pbx {
     }
 
     /// One call, or `None` when the PBX does not know it.
-    pub async fn call(&self, uuid: &str, now: Timestamp) -> Result<Option<Record>, PbxError> {
+    pub async fn call(&self, uuid: &str) -> Result<Option<Record>, PbxError> {
         // A URL's path cannot hold these as a segment: they would ask for the list.
         if matches!(uuid, "" | "." | "..") {
             return Ok(None);
         }
         let mut url = self.endpoint(&["cdrs", uuid]);
         url.query_pairs_mut().append_pair("key", self.key.expose());
-        match self.ask(self.http.get(url), PAGE_BYTES, now).await {
-            Ok(body) => wire::call_detail(&body, now).map(Some),
+        let undated = self.clock.now();
+        match self.ask(self.http.get(url), PAGE_BYTES).await {
+            Ok(body) => wire::call_detail(&body, undated).map(Some),
             Err(PbxError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// One page of voicemails, with the same local check as [`Pbx::calls`].
-    pub async fn voicemails(&self, query: &VoicemailQuery, now: Timestamp) -> Result<Page, PbxError> {
+    pub async fn voicemails(&self, query: &VoicemailQuery) -> Result<Page, PbxError> {
         let mut url = self.list("voicemail_messages", query.from, query.to, query.page);
         if query.unread {
             url.query_pairs_mut().append_pair("read", "false");
         }
-        let body = self.ask(self.http.get(url), PAGE_BYTES, now).await.map_err(no_list)?;
-        let mut page = wire::voicemails_page(&body, undated(query.to, now))?;
+        let undated = undated(query.to, self.clock.now());
+        let body = self.ask(self.http.get(url), PAGE_BYTES).await.map_err(no_list)?;
+        let mut page = wire::voicemails_page(&body, undated)?;
         page.records.retain(|voicemail| {
             began_within(voicemail, query.from, query.to) && (!query.unread || voicemail.read_at.is_none())
         });
@@ -153,47 +160,51 @@ impl Pbx {
 
     /// One page, from 1 on, of a list of names. There is no way to ask for one extension: that answer holds its SIP
     /// password.
-    pub async fn names(&self, list: NameList, page: u32, now: Timestamp) -> Result<NamePage, PbxError> {
+    pub async fn names(&self, list: NameList, page: u32) -> Result<NamePage, PbxError> {
         let mut url = self.endpoint(&[list.as_str()]);
         url.query_pairs_mut()
             .append_pair("key", self.key.expose())
             .append_pair("limit", &PAGE_ROWS.to_string())
             .append_pair("page", &page.to_string());
-        let body = self.ask(self.http.get(url), PAGE_BYTES, now).await.map_err(no_list)?;
+        let body = self.ask(self.http.get(url), PAGE_BYTES).await.map_err(no_list)?;
         names::page(list, &body)
     }
 
     /// Asks for the list of one kind, as cheaply as can be: whether the PBX is there, knows the key and answers with
     /// what it should. Counts as one request towards the limit of that list.
-    pub async fn check(&self, kind: Kind, now: Timestamp) -> Result<(), PbxError> {
-        let (from, to, page) = (now.saturating_sub(SHORT_WINDOW).unwrap_or(Timestamp::MIN), None, 1);
+    pub async fn check(&self, kind: Kind) -> Result<(), PbxError> {
+        let (from, to, page) = (back(self.clock.now(), SHORT_WINDOW), None, 1);
         match kind {
-            Kind::Call => self.calls(&CallQuery { from, to, missed: Some(true), inbound: true, page }, now).await,
-            Kind::Voicemail => self.voicemails(&VoicemailQuery { from, to, unread: true, page }, now).await,
+            Kind::Call => self.calls(&CallQuery { from, to, missed: Some(true), inbound: true, page }).await,
+            Kind::Voicemail => self.voicemails(&VoicemailQuery { from, to, unread: true, page }).await,
         }
         .map(|_| ())
     }
 
     /// Mints the URL of a call's recording; it lives for an hour.
-    pub async fn recording_url(&self, uuid: &str, now: Timestamp) -> Result<Secret, PbxError> {
-        self.mint("recording_url", uuid, now).await
+    pub async fn recording_url(&self, uuid: &str) -> Result<Secret, PbxError> {
+        self.mint("recording_url", uuid).await
     }
 
     /// Mints the URL of a voicemail; it lives for an hour. This may mark the voicemail as heard.
-    pub async fn voicemail_url(&self, uuid: &str, now: Timestamp) -> Result<Secret, PbxError> {
-        self.mint("voicemail_recording_url", uuid, now).await
+    pub async fn voicemail_url(&self, uuid: &str) -> Result<Secret, PbxError> {
+        self.mint("voicemail_recording_url", uuid).await
     }
 
     /// The vendor's pages end these two paths with a slash, and disagree on the name of the id: it goes under both.
-    async fn mint(&self, endpoint: &str, uuid: &str, now: Timestamp) -> Result<Secret, PbxError> {
+    async fn mint(&self, endpoint: &str, uuid: &str) -> Result<Secret, PbxError> {
         let form = [("key", self.key.expose()), ("uuid", uuid), ("call_uuid", uuid)];
         let request = self.http.post(self.endpoint(&[endpoint, ""])).form(&form);
-        let body = self.ask(request, URL_BYTES, now).await?;
+        let body = self.ask(request, URL_BYTES).await?;
         wire::recording_url(&body)
     }
 
     pub(super) fn http(&self) -> &Client {
         &self.http
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(super) fn key(&self) -> &Secret {
@@ -228,15 +239,17 @@ impl Pbx {
         url
     }
 
-    pub(super) async fn ask(&self, request: RequestBuilder, limit: usize, now: Timestamp) -> Result<Bytes, PbxError> {
+    pub(super) async fn ask(&self, request: RequestBuilder, limit: usize) -> Result<Bytes, PbxError> {
         let answer = http::exchange(request, limit, self.timeout).await.map_err(|error| {
             PbxError::Unreachable(HttpError { text: scrub(&error.text, &self.key), kind: error.kind })
         })?;
-        if let Some(date) = answer.date() {
-            self.ahead.store(date.duration_since(now).as_secs(), Ordering::Relaxed);
+        // The tick of the answer, not of the request: the two may be a minute apart.
+        let now = self.clock.moment();
+        if let Some(at) = answer.date() {
+            *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(Moment { at, ..now });
         }
         if !answer.status.is_success() {
-            return Err(self.refusal(&answer, now));
+            return Err(self.refusal(&answer, now.at));
         }
         if answer.cut {
             return Err(PbxError::Garbled { text: format!("it is longer than {limit} bytes") });

@@ -2,8 +2,6 @@
 //!
 //! Source: the vendor's page `crm_integrations.md`.
 
-use jiff::Timestamp;
-
 use super::client::Pbx;
 use super::error::PbxError;
 use super::row::Row;
@@ -30,10 +28,10 @@ pub struct Integration {
 
 impl Pbx {
     /// What is set; nothing at a PBX that was never told anything.
-    pub async fn integration(&self, now: Timestamp) -> Result<Integration, PbxError> {
+    pub async fn integration(&self) -> Result<Integration, PbxError> {
         let mut url = self.endpoint(&["crm_integrations"]);
         url.query_pairs_mut().append_pair("key", self.key().expose());
-        match self.ask(self.http().get(url), BYTES, now).await {
+        match self.ask(self.http().get(url), BYTES).await {
             Ok(body) => read(&body),
             Err(PbxError::NotFound) => Ok(Integration::default()),
             Err(error) => Err(error),
@@ -41,7 +39,7 @@ impl Pbx {
     }
 
     /// Sets it in the place of what is there.
-    pub async fn set_integration(&self, integration: &Integration, now: Timestamp) -> Result<(), PbxError> {
+    pub async fn set_integration(&self, integration: &Integration) -> Result<(), PbxError> {
         let word = |on| if on { "on" } else { "off" };
         let form = [
             ("key", self.key().expose()),
@@ -51,7 +49,7 @@ impl Pbx {
             ("notification_url", integration.notification_url.as_ref().map_or("", Secret::expose)),
         ];
         let request = self.http().post(self.endpoint(&["crm_integrations"])).form(&form);
-        let body = self.ask(request, BYTES, now).await?;
+        let body = self.ask(request, BYTES).await?;
         // Said with 200 too, by some of its pages.
         if wire::refuses_key(&String::from_utf8_lossy(&body)) { Err(wire::refused_key()) } else { Ok(()) }
     }

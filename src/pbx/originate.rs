@@ -1,7 +1,5 @@
 //! Starting a call: the PBX rings an extension, and when it answers, the number (vendor page "Çağrı Başlatma").
 
-use jiff::Timestamp;
-
 use super::client::Pbx;
 use super::error::PbxError;
 use crate::number::printable;
@@ -33,7 +31,7 @@ impl Pbx {
     /// # Errors
     /// What the PBX says against it, as in `extension 1005 not found`. After [`PbxError::Unreachable`] nobody knows
     /// whether a telephone rings.
-    pub async fn originate(&self, call: &Call<'_>, now: Timestamp) -> Result<String, PbxError> {
+    pub async fn originate(&self, call: &Call<'_>) -> Result<String, PbxError> {
         let Some(destination) = destination(call.number) else {
             return Err(PbxError::Refused { status: 0, text: "it is no number that can be called".to_owned() });
         };
@@ -46,7 +44,7 @@ impl Pbx {
                 pairs.append_pair("caller_id", caller_id);
             }
         }
-        let body = self.ask(self.http().get(url), ANSWER_BYTES, now).await.map_err(in_words)?;
+        let body = self.ask(self.http().get(url), ANSWER_BYTES).await.map_err(in_words)?;
         let text = String::from_utf8_lossy(&body);
         Ok(printable(text.trim().trim_matches(['"', '{', '}', ' ']), 64))
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::client::Pbx;
@@ -76,21 +75,21 @@ pub struct Shape {
 
 impl Pbx {
     /// Asks once, and gives the shape of the answer.
-    pub async fn probe(&self, probe: Probe, now: Timestamp) -> Result<Shape, PbxError> {
+    pub async fn probe(&self, probe: Probe) -> Result<Shape, PbxError> {
         let mut url = self.endpoint(&[probe.path()]);
         url.query_pairs_mut().append_pair("key", self.key().expose());
         if matches!(probe, Probe::Calls | Probe::Voicemails) {
-            let from = stamps::query(crate::cursor::back(now, REACH));
+            let from = stamps::query(crate::cursor::back(self.clock().now(), REACH));
             url.query_pairs_mut().append_pair("start_stamp_from", &from).append_pair("limit", "100");
         }
-        Ok(shape(&self.ask(self.http().get(url), BODY_BYTES, now).await?))
+        Ok(shape(&self.ask(self.http().get(url), BODY_BYTES).await?))
     }
 
     /// The same of one call by itself.
-    pub async fn probe_call(&self, uuid: &str, now: Timestamp) -> Result<Shape, PbxError> {
+    pub async fn probe_call(&self, uuid: &str) -> Result<Shape, PbxError> {
         let mut url = self.endpoint(&["cdrs", uuid]);
         url.query_pairs_mut().append_pair("key", self.key().expose());
-        Ok(shape(&self.ask(self.http().get(url), BODY_BYTES, now).await?))
+        Ok(shape(&self.ask(self.http().get(url), BODY_BYTES).await?))
     }
 }
 

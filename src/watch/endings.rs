@@ -38,7 +38,7 @@ impl Watcher {
         let now = self.context.clock.moment();
         let Some(uuid) = returned.return_uuid.as_deref().filter(|_| self.details.lock().take(now.tick)) else { return };
         let answer = tokio::select! {
-            answer = self.context.pbx.call(uuid, now.at) => answer,
+            answer = self.context.pbx.call(uuid) => answer,
             () = self.context.clock.sleep(ANSWER) => return,
         };
         let ending = match answer {

@@ -156,11 +156,9 @@ impl Watcher {
         let page = match self.source.kind {
             Kind::Call => {
                 let missed = unsettled.then_some(true);
-                pbx.calls(&CallQuery { from, to, missed, inbound: true, page }, clock.now()).await?
+                pbx.calls(&CallQuery { from, to, missed, inbound: true, page }).await?
             }
-            Kind::Voicemail => {
-                pbx.voicemails(&VoicemailQuery { from, to, unread: unsettled, page }, clock.now()).await?
-            }
+            Kind::Voicemail => pbx.voicemails(&VoicemailQuery { from, to, unread: unsettled, page }).await?,
         };
         if page.malformed > 0 {
             self.context.metrics.malformed(&self.source, page.malformed);
@@ -265,7 +263,7 @@ impl Watcher {
         if !self.details.lock().take(now.tick) {
             return None;
         }
-        let record = match self.context.pbx.call(&event.uuid, now.at).await {
+        let record = match self.context.pbx.call(&event.uuid).await {
             Ok(Some(record)) => record,
             // The PBX knows no more of it than we do.
             Ok(None) => return Some(Arc::clone(event)),

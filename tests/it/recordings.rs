@@ -1,13 +1,22 @@
 //! Links to recordings: fresh for the attempt, shared, never waited for longer than a minute, never too many.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use ringback::clock::Clock;
+use ringback::event::{Event, EventType, Kind};
+use ringback::pbx::Pbx;
+use ringback::private::Secret;
+use ringback::recording::Recordings;
 use ringback::sim::pbx::{Endpoint, Fault, PbxOptions, Recorded, SimCall, SimVoicemail, UrlForm};
 use ringback::sim::receiver::{Mode, Received};
+use ringback::store::Store;
+use ringback::store::sled::SledStore;
+use ringback::track;
 use serde_json::Value;
 
-use crate::harness::{Office, in_time};
+use crate::harness::{MORNING, Office, in_time};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -223,4 +232,49 @@ async fn a_recording_that_is_deleted_before_the_retry_is_not_asked_for() {
     office.once_after(61 * SECOND).await;
     assert_eq!(office.told(), ["call.missed c1"]);
     assert_eq!(office.asked(Endpoint::RecordingUrl).len(), 1);
+}
+
+/// A client of `office`'s PBX and what mints for it, by a clock of their own, with a store that knows nothing yet.
+fn minter(office: &Office, clock: &Clock) -> (Arc<Pbx>, Recordings, Arc<dyn Store>) {
+    let key = Secret::clone(&office.config().accounts[0].api_key);
+    let client = ringback::http::client(1).unwrap();
+    let pbx = Arc::new(Pbx::new(client, office.pbx.base_url(), key, MINUTE, clock.clone()).unwrap());
+    let store: Arc<dyn Store> = Arc::new(SledStore::open(&office.folder.path().join("own"), clock.moment()).unwrap());
+    let accounts = [("main".to_owned(), (Arc::clone(&pbx), 5))].into();
+    (pbx, Recordings::new(accounts, Arc::clone(&store), clock.clone(), Arc::default()), store)
+}
+
+/// Mints the link of a voicemail, which marks it, and gives what is noted of that.
+async fn mint(office: &Office, recordings: &Recordings, store: &dyn Store) -> Vec<Timestamp> {
+    leave(office, 1);
+    let event = ringback::render::samples::event(EventType::VoicemailNew, office.now());
+    let event = Event { account: "main".to_owned(), uuid: "v00".to_owned(), ..event };
+    assert!(recordings.link(&event, MINUTE).await.is_some());
+    assert!(office.pbx.is_read("v00"));
+    store.fetches(event.id).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_mint_is_dated_by_the_clock_of_the_pbx_however_ours_leaps_after_its_last_answer() {
+    for leap in [-5, 0, 5] {
+        let (office, ours) = (Office::new(), Clock::manual(MORNING.parse().unwrap()));
+        let (pbx, recordings, store) = minter(&office, &ours);
+        pbx.check(Kind::Voicemail).await.unwrap();
+        for clock in [&office.clock, &ours] {
+            clock.advance(20 * MINUTE);
+        }
+        ours.set_wall(ours.now().checked_add(SignedDuration::from_hours(leap)).unwrap());
+        assert_eq!(mint(&office, &recordings, &*store).await, [office.now()], "{leap} hours");
+    }
+}
+
+#[tokio::test]
+async fn a_mint_of_a_process_that_has_heard_nothing_of_the_pbx_yet_is_dated_by_its_answer() {
+    for hours in [-5, 5] {
+        let (office, ours) = (Office::new(), Clock::manual(MORNING.parse().unwrap()));
+        ours.set_wall(ours.now().checked_add(SignedDuration::from_hours(hours)).unwrap());
+        let (_pbx, recordings, store) = minter(&office, &ours);
+        let noted = mint(&office, &recordings, &*store).await;
+        assert!(track::heard_by_us(office.now(), &noted), "{hours} hours: {noted:?}");
+    }
 }

@@ -23,7 +23,7 @@ fn head() -> CallQuery {
 
 fn pbx(base: &str, timeout: u64) -> Pbx {
     let http = http::client(1).unwrap();
-    Pbx::new(http, base, Secret::new(KEY), Duration::from_millis(timeout)).unwrap()
+    Pbx::new(http, base, Secret::new(KEY), Duration::from_millis(timeout), Clock::manual(now())).unwrap()
 }
 
 /// What happens to the connection after the request was read.
@@ -80,7 +80,7 @@ fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Then {
 
 async fn calls(then: Then) -> Result<Page, PbxError> {
     let (base, _task) = server(then).await;
-    pbx(&base, 5000).calls(&head(), now()).await
+    pbx(&base, 5000).calls(&head()).await
 }
 
 fn query_of(request: &str) -> (String, HashMap<String, String>) {
@@ -91,7 +91,9 @@ fn query_of(request: &str) -> (String, HashMap<String, String>) {
 
 #[test]
 fn plain_http_is_refused_except_to_this_machine() {
-    let make = |base: &str| Pbx::new(http::client(1).unwrap(), base, Secret::new(KEY), Duration::from_secs(1));
+    let make = |base: &str| {
+        Pbx::new(http::client(1).unwrap(), base, Secret::new(KEY), Duration::from_secs(1), Clock::manual(now()))
+    };
     for base in ["https://api.bulutsantralim.com", "http://localhost:1", "http://127.9.9.9/x/", "http://[::1]:8"] {
         assert!(make(base).is_ok(), "{base}");
     }
@@ -115,7 +117,7 @@ fn plain_http_is_refused_except_to_this_machine() {
 async fn a_page_of_calls_is_asked_for_with_utc_stamps_and_the_largest_limit() {
     let (base, task) = server(answer("200 OK", "", r#"{"cdrs":[]}"#)).await;
     let query = CallQuery { to: Some("2026-11-22T08:10:00+03:00".parse().unwrap()), page: 3, ..head() };
-    pbx(&format!("{base}/switch/"), 5000).calls(&query, now()).await.unwrap();
+    pbx(&format!("{base}/switch/"), 5000).calls(&query).await.unwrap();
     let request = task.await.unwrap();
     let (path, pairs) = query_of(&request);
     assert_eq!(path, "/switch/cdrs");
@@ -138,7 +140,7 @@ async fn a_page_of_calls_is_asked_for_with_utc_stamps_and_the_largest_limit() {
 async fn a_page_of_voicemails_asks_for_unread_ones() {
     let (base, task) = server(answer("200 OK", "", r#"{"messages":[]}"#)).await;
     let query = VoicemailQuery { from: now(), to: None, unread: true, page: 1 };
-    assert_eq!(pbx(&base, 5000).voicemails(&query, now()).await.unwrap().rows, 0);
+    assert_eq!(pbx(&base, 5000).voicemails(&query).await.unwrap().rows, 0);
     let (path, pairs) = query_of(&task.await.unwrap());
     assert_eq!(path, "/voicemail_messages");
     assert_eq!(pairs.get("read").map(String::as_str), Some("false"));
@@ -149,13 +151,13 @@ async fn a_page_of_voicemails_asks_for_unread_ones() {
 async fn a_url_is_minted_by_a_form_and_the_key_is_in_no_url() {
     let url = "https://api.bulutsantralim.com/recording/R1";
     let (base, task) = server(answer("200 OK", "", format!("{url}\n"))).await;
-    assert_eq!(pbx(&base, 5000).recording_url("u/1", now()).await.unwrap().expose(), url);
+    assert_eq!(pbx(&base, 5000).recording_url("u/1").await.unwrap().expose(), url);
     let request = task.await.unwrap();
     assert!(request.starts_with("POST /recording_url/ HTTP/1.1\r\n"), "{request}");
     assert!(request.ends_with(&format!("\r\n\r\nkey={KEY_ENCODED}&uuid=u%2F1&call_uuid=u%2F1")), "{request}");
 
     let (base, task) = server(answer("200 OK", "", url)).await;
-    assert_eq!(pbx(&base, 5000).voicemail_url("u1", now()).await.unwrap().expose(), url);
+    assert_eq!(pbx(&base, 5000).voicemail_url("u1").await.unwrap().expose(), url);
     let request = task.await.unwrap();
     assert!(request.starts_with("POST /voicemail_recording_url/ HTTP/1.1\r\n"), "{request}");
     assert!(request.ends_with("&uuid=u1&call_uuid=u1"), "{request}");
@@ -165,7 +167,7 @@ async fn a_url_is_minted_by_a_form_and_the_key_is_in_no_url() {
 async fn one_call_is_asked_for_by_its_escaped_id() {
     let body = json!({"cdr": {"call_uuid": "a/b?c", "missed": "true"}}).to_string();
     let (base, task) = server(answer("200 OK", "", body)).await;
-    let call = pbx(&base, 5000).call("a/b?c", now()).await.unwrap().unwrap();
+    let call = pbx(&base, 5000).call("a/b?c").await.unwrap().unwrap();
     assert_eq!(call.uuid, "a/b?c");
     assert!(task.await.unwrap().starts_with("GET /cdrs/a%2Fb%3Fc?key="));
 }
@@ -174,11 +176,11 @@ async fn one_call_is_asked_for_by_its_escaped_id() {
 async fn a_call_that_the_pbx_does_not_know_is_none() {
     for status in ["404 Bad Request", "400 Bad Request"] {
         let (base, _task) = server(answer(status, "", "cannot find call with call_uuid u1")).await;
-        assert_eq!(pbx(&base, 5000).call("u1", now()).await.unwrap(), None);
+        assert_eq!(pbx(&base, 5000).call("u1").await.unwrap(), None);
     }
-    assert_eq!(pbx("http://127.0.0.1:1", 5000).call("..", now()).await.unwrap(), None);
+    assert_eq!(pbx("http://127.0.0.1:1", 5000).call("..").await.unwrap(), None);
     let (base, _task) = server(answer("400 Bad Request", "", "cannot find voicemail with uuid u1")).await;
-    assert!(matches!(pbx(&base, 5000).voicemail_url("u1", now()).await, Err(PbxError::NotFound)));
+    assert!(matches!(pbx(&base, 5000).voicemail_url("u1").await, Err(PbxError::NotFound)));
 }
 
 #[tokio::test]
@@ -196,7 +198,7 @@ async fn filters_that_the_server_ignores_are_applied_here() {
     ]});
     let (base, _task) = server(answer("200 OK", "", rows.to_string())).await;
     let query = CallQuery { to: Some("2026-11-22T05:05:00Z".parse().unwrap()), ..head() };
-    let page = pbx(&base, 5000).calls(&query, now()).await.unwrap();
+    let page = pbx(&base, 5000).calls(&query).await.unwrap();
     let uuids: Vec<_> = page.records.iter().map(|call| call.uuid.as_str()).collect();
     assert_eq!(uuids, ["wanted", "a second early", "undated"]);
     assert_eq!((page.rows, page.malformed), (8, 1));
@@ -207,7 +209,7 @@ async fn filters_that_the_server_ignores_are_applied_here() {
     ]});
     let (base, _task) = server(answer("200 OK", "", rows.to_string())).await;
     let query = VoicemailQuery { from: head().from, to: None, unread: true, page: 1 };
-    let page = pbx(&base, 5000).voicemails(&query, now()).await.unwrap();
+    let page = pbx(&base, 5000).voicemails(&query).await.unwrap();
     assert_eq!(page.records.len(), 1);
     assert_eq!((page.records[0].uuid.as_str(), page.rows), ("unread", 2));
 }
@@ -271,7 +273,7 @@ async fn a_body_that_breaks_off_is_unreachable_and_not_short() {
 #[tokio::test]
 async fn a_server_that_never_answers_is_a_timeout() {
     let (base, _task) = server(Then::Silence).await;
-    match pbx(&base, 100).calls(&head(), now()).await {
+    match pbx(&base, 100).calls(&head()).await {
         Err(PbxError::Unreachable(error)) => assert_eq!(error.kind, FailureKind::Timeout),
         other => panic!("{other:?}"),
     }
@@ -326,23 +328,23 @@ async fn no_failure_shows_the_key_and_neither_does_a_log_at_trace_level() {
         errors.push(calls(then).await.unwrap_err());
     }
     let (base, _task) = server(Then::Silence).await;
-    errors.push(pbx(&base, 100).calls(&head(), now()).await.unwrap_err());
+    errors.push(pbx(&base, 100).calls(&head()).await.unwrap_err());
     // TLS against a server that speaks none, a port where nobody listens, a name that does not exist.
     let (base, _task) = server_of_no_tls().await;
-    errors.push(pbx(&base, 5000).calls(&head(), now()).await.unwrap_err());
+    errors.push(pbx(&base, 5000).calls(&head()).await.unwrap_err());
     // Bound without listening: refuses, and nobody else can be given the port meanwhile.
     let reserved = TcpSocket::new_v4().unwrap();
     reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let closed = reserved.local_addr().unwrap();
-    errors.push(pbx(&format!("http://{closed}"), 5000).calls(&head(), now()).await.unwrap_err());
-    errors.push(pbx("https://name.invalid", 5000).calls(&head(), now()).await.unwrap_err());
+    errors.push(pbx(&format!("http://{closed}"), 5000).calls(&head()).await.unwrap_err());
+    errors.push(pbx("https://name.invalid", 5000).calls(&head()).await.unwrap_err());
     for body in [&echo, &format!("{{\"url\":\"{KEY}\"}}"), KEY] {
         let (base, _task) = server(answer("200 OK", "", body)).await;
-        errors.push(pbx(&base, 5000).recording_url(KEY, now()).await.unwrap_err());
+        errors.push(pbx(&base, 5000).recording_url(KEY).await.unwrap_err());
         let (base, _task) = server(answer("400 Bad Request", "", body)).await;
-        errors.push(pbx(&base, 5000).voicemail_url(KEY, now()).await.unwrap_err());
+        errors.push(pbx(&base, 5000).voicemail_url(KEY).await.unwrap_err());
         let (base, _task) = server(answer("418 Teapot", "", body)).await;
-        errors.push(pbx(&base, 5000).call(KEY, now()).await.unwrap_err());
+        errors.push(pbx(&base, 5000).call(KEY).await.unwrap_err());
     }
     for error in &errors {
         tracing::error!(%error, ?error, "a failure");
@@ -371,13 +373,18 @@ async fn server_of_no_tls() -> (String, JoinHandle<()>) {
 }
 
 #[tokio::test]
-async fn the_clock_of_the_pbx_is_known_by_the_date_of_its_answers() {
-    for (date, ahead) in [("Date: Sun, 22 Nov 2026 07:10:05 GMT\r\n", 7205), ("Date: yesterday\r\n", 0), ("", 0)] {
+async fn the_clock_of_the_pbx_is_known_by_the_date_of_its_answers_and_goes_on_by_ticks() {
+    let two_hours_ahead = "Date: Sun, 22 Nov 2026 07:10:05 GMT\r\n";
+    for (date, its_time) in [(two_hours_ahead, Some("2026-11-22T07:11:05Z")), ("Date: yesterday\r\n", None), ("", None)]
+    {
         let body = "{\"cdrs\":[]}";
         let answer = format!("HTTP/1.1 200 OK\r\n{date}Content-Length: {}\r\n\r\n{body}", body.len());
         let (base, _server) = server(Then::Answer(answer.into_bytes())).await;
         let pbx = pbx(&base, 5000);
-        pbx.calls(&head(), now()).await.unwrap();
-        assert_eq!(pbx.clock_ahead().as_secs(), ahead, "{date}");
+        assert_eq!(pbx.its_time(), None);
+        pbx.calls(&head()).await.unwrap();
+        pbx.clock.advance(Duration::from_secs(60));
+        pbx.clock.set_wall(Timestamp::UNIX_EPOCH);
+        assert_eq!(pbx.its_time(), its_time.map(|time| time.parse().unwrap()), "{date}");
     }
 }
