@@ -235,13 +235,16 @@ routes: {routes}
         }
     }
 
-    /// Returns when a hundred turns of everything have moved nothing.
+    /// Returns when a hundred turns of everything have moved nothing, and no mail is on its way.
     async fn calm(&self) {
         let mut before = None;
         while before != Some(self.movements()) {
             before = Some(self.movements());
             for _ in 0..100 {
                 tokio::task::yield_now().await;
+            }
+            while self.mail.is_receiving() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
     }

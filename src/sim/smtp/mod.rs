@@ -116,6 +116,24 @@ struct State {
     received: VecDeque<Mail>,
     accepted: usize,
     connections: usize,
+    /// Messages of which the beginning may have come and the end has not.
+    arriving: usize,
+}
+
+/// Counts a message as arriving while it lives.
+struct Arriving(Arc<Shared>);
+
+impl Arriving {
+    fn of(shared: &Arc<Shared>) -> Self {
+        shared.state().arriving += 1;
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.state().arriving -= 1;
+    }
 }
 
 impl Shared {
@@ -195,6 +213,12 @@ impl SmtpReceiver {
     /// How many messages were accepted.
     pub fn accepted(&self) -> usize {
         self.shared.state().accepted
+    }
+
+    /// Whether a client may be sending a message at this moment. The kernel may hold back the end of one for a delayed
+    /// acknowledgement (RFC 1122 section 4.2.3.2): forty milliseconds in which nothing else moves.
+    pub fn is_receiving(&self) -> bool {
+        self.shared.state().arriving > 0
     }
 
     /// How many connections there have been.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::command::{self, Command, Sender};
-use super::{Shared, SmtpFault, Stage};
+use super::{Arriving, Shared, SmtpFault, Stage};
 use crate::sim::server::{reset, until_gone};
 
 /// RFC 4954 allows 12,288 octets in a line of AUTH; other lines are shorter.
@@ -254,6 +254,7 @@ impl Session {
 
     /// The message up to the dot; `None` when it was too big, and then it is read to its end all the same.
     async fn message(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let _arriving = Arriving::of(&self.shared);
         let max_size = self.shared.options.max_size;
         let mut message = Vec::new();
         let mut too_big = false;
