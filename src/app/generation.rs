@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,7 @@ use super::tasks::Tasks;
 use super::upkeep::forget_old;
 use super::vigil;
 use super::{Core, keys};
+use crate::clock::Clock;
 use crate::config::{Account, Config};
 use crate::dispatch::{self, Lane, Pace};
 use crate::event::Kind;
@@ -27,6 +29,10 @@ use crate::watchdog::Watchdog;
 /// Calls that have ended while a watcher is busy; the read that follows is for all of them.
 const MOST_REPORTS: usize = 256;
 
+/// How long what waits at the start of the process may wait for the PBX's first answer: its dated queries were seen to
+/// take 15 s and more.
+const FIRST_LOOK: Duration = Duration::from_secs(20);
+
 /// The parts of a configuration, wired and not yet running.
 pub(super) struct Parts {
     pub(super) watchers: Vec<(Source, Watcher)>,
@@ -39,6 +45,8 @@ pub(super) struct Parts {
     site: Site,
     /// For what is passed on.
     client: reqwest::Client,
+    /// Of a process that has just started: its watchers' first looks, which the lanes wait for.
+    first_looks: Vec<CancellationToken>,
     /// When those before them are through.
     summaries_after: Option<oneshot::Receiver<()>>,
     recordings: Arc<Recordings>,
@@ -147,6 +155,10 @@ impl Parts {
             core.health.expect_lane(settings.name.clone());
             lanes.push((settings.name.clone(), Lane::new(settings.clone(), Arc::clone(channel), context.clone())));
         }
+        let first_looks = match legacy {
+            Some(_) => Vec::new(),
+            None => watchers.iter().map(|(_, watcher): &(_, Watcher)| watcher.looked()).collect(),
+        };
         let sources: Vec<Source> = watchers.iter().map(|(source, _)| source.clone()).collect();
         let names: Vec<String> = lanes.iter().map(|(name, _)| name.clone()).collect();
         core.health.retain(&sources, &names);
@@ -167,6 +179,7 @@ impl Parts {
             summaries,
             site,
             client,
+            first_looks,
             summaries_after,
             recordings,
             paces,
@@ -190,6 +203,7 @@ impl Generation {
             watchdog,
             heartbeat,
             summaries,
+            first_looks,
             summaries_after,
             site,
             client,
@@ -224,12 +238,18 @@ impl Generation {
                 None => tasks.add(name, reading),
             }
         }
+        let looked = looked(first_looks, core.clock.clone()).shared();
         for (channel, lane) in lanes {
             let (after, receiver) = oneshot::channel();
             let name = format!("the lane of channel `{channel}`");
             let before = before.remove(&channel);
             paces.insert(channel, receiver);
-            tasks.add(name, serve(lane, before, after, retire.clone(), stop.clone()));
+            let looked = looked.clone();
+            let (retire, stop) = (retire.clone(), stop.clone());
+            tasks.add(name, async move {
+                retire.run_until_cancelled(looked).await;
+                serve(lane, before, after, retire, stop).await;
+            });
         }
         tasks.add("the watchdog", watchdog.run(retire.clone()));
         if let Some(heartbeat) = heartbeat {
@@ -297,6 +317,20 @@ impl Legacy {
 
 fn same_pbx(old: &Account, new: &Account) -> bool {
     old.name == new.name && old.base_url == new.base_url && old.api_key == new.api_key
+}
+
+/// Ends when each source has been asked for its newest window, or has not answered in time. What waits in the store was
+/// decided before this process began, and may have been settled since: it goes out only then.
+async fn looked(first_looks: Vec<CancellationToken>, clock: Clock) {
+    let all = async {
+        for look in &first_looks {
+            look.cancelled().await;
+        }
+    };
+    tokio::select! {
+        () = all => {}
+        () = clock.sleep(FIRST_LOOK) => {}
+    }
 }
 
 /// The life of a lane, from the pace of the one before it to the last attempt under way.

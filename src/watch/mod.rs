@@ -105,6 +105,7 @@ pub struct Watcher {
     /// What the PBX says by itself; `None` where nobody hears it.
     reports: Option<mpsc::Receiver<Ended>>,
     pushed: Pushed,
+    looked: CancellationToken,
 }
 
 /// What a watcher has asked of the PBX lately: the vendor counts on over a reload.
@@ -154,6 +155,7 @@ impl Watcher {
             failures: 0,
             reports: None,
             pushed: Pushed::default(),
+            looked: CancellationToken::new(),
             source,
             settings,
             context,
@@ -164,6 +166,11 @@ impl Watcher {
     pub fn count_on(&mut self, Asked(lists): Asked) {
         self.budget = lists;
         self.budget.set_limit(self.settings.limit);
+    }
+
+    /// Cancelled once the newest window has been asked for, whether or not it could be read.
+    pub fn looked(&self) -> CancellationToken {
+        self.looked.clone()
     }
 
     /// Looks at once for the calls of which the PBX says that they have ended. Nothing of what it says is taken over: what
@@ -285,6 +292,7 @@ impl Watcher {
                 // The store's own trouble is seen by asking the store.
                 Err(Trouble::Store(_)) => {}
             }
+            self.looked.cancel();
         }
         match result {
             Ok(()) => {

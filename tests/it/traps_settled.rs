@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringback::event::{EventId, EventType, Kind};
-use ringback::sim::pbx::{Direction, Endpoint, PbxOptions, SimCall};
+use ringback::sim::pbx::{Direction, Endpoint, Fault, PbxOptions, SimCall};
 use ringback::sim::receiver::Mode;
 use ringback::store::Source;
 use serde_json::json;
@@ -157,18 +157,50 @@ async fn a_call_that_was_returned_before_it_was_ever_seen_is_never_told() {
     assert_eq!(office.told(), nothing());
 }
 
-#[tokio::test]
-async fn a_call_that_is_returned_while_its_receiver_is_down_is_not_told_any_more() {
+/// A call `c1` waits for a receiver that was down and is well again, and no process runs.
+async fn receiver_was_down() -> Office {
     let mut office = office(PbxOptions::default()).await;
     office.routes = "[{notify: crm}]".to_owned();
     office.webhook.set_mode(Mode::Status(429));
     office.miss("c1");
     minutes_pass(&office, 2).await;
     assert_eq!(office.webhook.accepted(), 0);
-    office.pbx.set_returned("c1", "r1");
+    office.clock.advance(10 * MINUTE);
     office.webhook.set_mode(Mode::Ok);
-    let rest = office.once_after(10 * MINUTE).await;
+    office
+}
+
+#[tokio::test]
+async fn a_call_that_is_returned_while_its_receiver_is_down_is_not_told_any_more() {
+    let office = receiver_was_down().await;
+    office.pbx.set_returned("c1", "r1");
+    let rest = office.once().await;
     assert_eq!((office.told(), rest.pending), (nothing(), 0));
+}
+
+#[tokio::test]
+async fn a_call_that_was_returned_while_nothing_ran_is_not_told_at_the_next_start() {
+    let office = receiver_was_down().await;
+    office.pbx.set_returned("c1", "r1");
+    let running = office.run().await;
+    office.pass(&running, MINUTE, SECOND).await;
+    running.stop().await;
+    assert_eq!(office.told(), nothing());
+}
+
+#[tokio::test]
+async fn what_waits_at_the_start_waits_twenty_seconds_for_a_pbx_that_says_nothing_and_not_for_one_that_is_broken() {
+    for (fault, seconds) in [(Fault::Hang, 20), (Fault::Html500, 0), (Fault::Reset, 0)] {
+        let office = receiver_was_down().await;
+        for list in [Endpoint::Cdrs, Endpoint::Voicemails] {
+            office.pbx.fault(list, fault.clone(), 1);
+        }
+        let running = office.run().await;
+        let told = || office.webhook.accepted() > 0;
+        let took = office.pass_until(&running, MINUTE, SECOND, told).await;
+        assert_eq!(took, Some(seconds * SECOND), "{fault:?}");
+        running.stop().await;
+    }
 }
 
 #[tokio::test]
