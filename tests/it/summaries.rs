@@ -51,7 +51,10 @@ async fn pass_until(office: &Office, running: &Running, time: &str) {
     let now = office.now().to_zoned(istanbul);
     let at = now.date().to_datetime(time.parse().unwrap()).to_zoned(now.time_zone().clone()).unwrap().timestamp();
     let left = Duration::try_from(at.duration_since(office.now())).unwrap();
-    office.pass(running, left, 30 * MINUTE.min(left.max(SECOND))).await;
+    // Not beyond it: the last step is what is left.
+    let rest = Duration::from_secs(left.as_secs() % (30 * 60));
+    office.pass(running, left - rest, 30 * MINUTE).await;
+    office.pass(running, rest, rest).await;
 }
 
 #[tokio::test]
