@@ -155,10 +155,8 @@ impl Parts {
             core.health.expect_lane(settings.name.clone());
             lanes.push((settings.name.clone(), Lane::new(settings.clone(), Arc::clone(channel), context.clone())));
         }
-        let first_looks = match legacy {
-            Some(_) => Vec::new(),
-            None => watchers.iter().map(|(_, watcher): &(_, Watcher)| watcher.looked()).collect(),
-        };
+        let starts = legacy.is_none();
+        let first_looks = watchers.iter().filter(|_| starts).map(|(_, watcher)| watcher.looked()).collect();
         let sources: Vec<Source> = watchers.iter().map(|(source, _)| source.clone()).collect();
         let names: Vec<String> = lanes.iter().map(|(name, _)| name.clone()).collect();
         core.health.retain(&sources, &names);

@@ -160,7 +160,7 @@ async fn a_call_that_was_returned_before_it_was_ever_seen_is_never_told() {
 /// A call `c1` waits for a receiver that was down and is well again, and no process runs.
 async fn receiver_was_down() -> Office {
     let mut office = office(PbxOptions::default()).await;
-    office.routes = "[{notify: crm}]".to_owned();
+    "[{notify: crm}]".clone_into(&mut office.routes);
     office.webhook.set_mode(Mode::Status(429));
     office.miss("c1");
     minutes_pass(&office, 2).await;
