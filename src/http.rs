@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response};
 
 use crate::outbox::FailureKind;
@@ -28,8 +29,10 @@ pub fn client(idle_connections: usize) -> Result<Client, HttpError> {
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(idle_connections)
         .pool_idle_timeout(Duration::from_secs(60))
-        // Answers are read to a limit that counts what arrives; an unpacked bomb would pass it.
+        // Answers are read to a limit that counts what arrives; an unpacked bomb would pass it. Who says nothing may be
+        // sent anything (RFC 9110 section 12.5.3).
         .no_gzip()
+        .default_headers([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))].into_iter().collect())
         .build()
         .map_err(HttpError::from_reqwest)
 }

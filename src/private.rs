@@ -31,6 +31,11 @@ impl Secret {
         own.iter().zip(given).fold(0, |difference, (own, given)| difference | (own ^ given)) == 0
     }
 
+    /// Whether `other`, a secret of some length, is part of it in one of its [`forms`].
+    pub fn holds(&self, other: &Self) -> bool {
+        other.0.len() >= FRAGMENT && forms(&other.0).iter().any(|form| self.0.contains(form.as_str()))
+    }
+
     /// Whether there is no text at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -153,6 +158,12 @@ pub fn mask_digits(display: &str) -> String {
         .collect()
 }
 
+/// How others write a secret: as it is, percent-encoded, and as JSON whose slashes are escaped.
+fn forms(secret: &str) -> [String; 3] {
+    let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    [secret.to_owned(), encoded, secret.replace('/', r"\/")]
+}
+
 /// So many characters of a secret in a row are masked in a foreign text, whatever surrounds them.
 const FRAGMENT: usize = 8;
 
@@ -161,10 +172,9 @@ const FRAGMENT: usize = 8;
 pub struct Mask(Vec<Vec<char>>);
 
 impl Mask {
-    /// Masks these, as they are and percent-encoded.
+    /// Masks these in every form of [`forms`].
     pub fn of<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
-        let encoded = |secret: &'s str| url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
-        let forms = secrets.into_iter().flat_map(|secret| [secret.to_owned(), encoded(secret)]);
+        let forms = secrets.into_iter().flat_map(forms);
         Self(forms.map(|form| form.chars().collect()).collect())
     }
 
@@ -218,6 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_found_in_another_however_it_is_written() {
+        let (key, short) = (Secret::new("K+a/b=c1"), Secret::new("R1"));
+        for (url, held) in
+            [("https://x/R1?key=K+a/b=c1", true), ("https://x/R1?key=K%2Ba%2Fb%3Dc1", true), ("R1", false)]
+        {
+            assert_eq!((Secret::new(url).holds(&key), Secret::new(url).holds(&short)), (held, false), "{url}");
+        }
+    }
+
+    #[test]
     fn a_number_keeps_its_shape_when_masked() {
         assert_eq!(mask_digits("0532 111 22 67"), "0532 *** ** 67");
         assert_eq!(mask_digits("+903121234567"), "+9031******67");
@@ -230,8 +250,8 @@ mod tests {
     #[test]
     fn a_mask_hides_every_long_piece_of_a_secret_and_the_whole_of_a_short_one() {
         let mask = Mask::of(["tok3n/abcdef"]).and(&["Öz Ay".to_owned()]);
-        let text = "TOK3N/ABCDEF tok3n%2Fabcdef 3n/abcde tok3n/a Öz Ay, Öz";
-        assert_eq!(mask.apply(text), "*** *** *** tok3n/a ***, Öz");
+        let text = "TOK3N/ABCDEF tok3n%2Fabcdef tok3n\\/abcdef 3n/abcde tok3n/a Öz Ay, Öz";
+        assert_eq!(mask.apply(text), "*** *** *** *** tok3n/a ***, Öz");
         assert_eq!(format!("{mask:?}"), "***");
     }
 

@@ -196,7 +196,12 @@ impl Pbx {
         let form = [("key", self.key.expose()), ("uuid", uuid), ("call_uuid", uuid)];
         let request = self.http.post(self.endpoint(&[endpoint, ""])).form(&form);
         let body = self.ask(request, URL_BYTES).await?;
-        wire::recording_url(&body)
+        let url = wire::recording_url(&body)?;
+        // It goes into messages, and the key does not.
+        if url.holds(&self.key) {
+            return Err(PbxError::Garbled { text: "a URL with the API key in it".to_owned() });
+        }
+        Ok(url)
     }
 
     pub(super) fn http(&self) -> &Client {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Number;
+use serde_json::{Number, Value};
 
 /// Any JSON. Unlike `serde_json::Value` it borrows, and keeps the fields of an object in a list: the rows are small.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,21 @@ impl<'j> Object<'j> {
     /// Names and values, in their order.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &Json<'j>)> {
         self.0.iter().map(|(name, value)| (&**name, value))
+    }
+}
+
+impl From<Value> for Json<'_> {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(value),
+            Value::Number(value) => Self::Number(value),
+            Value::String(value) => Self::Text(Cow::Owned(value)),
+            Value::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
+            Value::Object(fields) => {
+                Self::Object(Object(fields.into_iter().map(|(name, value)| (Cow::Owned(name), value.into())).collect()))
+            }
+        }
     }
 }
 
@@ -122,7 +137,6 @@ impl<'de> Deserialize<'de> for Name<'de> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::Value;
 
     use super::*;
 
@@ -163,7 +177,8 @@ mod tests {
         fn any_json_is_read_as_serde_json_reads_it(value in any_json()) {
             let text = value.to_string();
             let expected: Value = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!(Value::from(serde_json::from_str::<Json<'_>>(&text).unwrap()), expected);
+            prop_assert_eq!(Value::from(serde_json::from_str::<Json<'_>>(&text).unwrap()), expected.clone());
+            prop_assert_eq!(Value::from(Json::from(expected.clone())), expected);
         }
     }
 

@@ -6,6 +6,7 @@ pub mod client;
 pub mod crm;
 pub mod error;
 mod json;
+mod mend;
 pub mod names;
 pub mod originate;
 pub mod probe;

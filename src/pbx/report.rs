@@ -1,9 +1,11 @@
 //! What the PBX posts of its own accord when something happens to a call. Pure.
 //!
-//! Source: the vendor's page `report_event.md`: HTML form fields, every one of them doubtful.
+//! Source: the vendor's page `report_event.md`: HTML form fields, every one of them doubtful. The vendor's developer portal
+//! shows the same as a JSON object with other names (`event`, `call_id`).
 
 use std::time::Duration;
 
+use serde_json::Value;
 use url::form_urlencoded;
 
 /// Longer than any id of a call.
@@ -31,29 +33,42 @@ pub struct Ended {
     pub heard: Duration,
 }
 
-/// Reads a form.
+/// Reads a form, or a JSON object.
 ///
 /// Whether the call was answered is taken from `connected_user` alone, the extension that had the caller on the line.
 /// `answered` was documented the wrong way round for years, and both readings are in the wild. `answer_stamp` is set by
 /// menus and queues too, which answer before anybody does: taking it for an answer would overlook whoever gave up in a
 /// queue. So a read is asked for too often rather than too seldom, but not for the calls that an extension took, which are
 /// most: six requests a minute do not allow for a read of each. What this overlooks the next regular read finds.
-pub fn read(form: &[u8]) -> Report {
-    if form.iter().all(u8::is_ascii_whitespace) {
+pub fn read(body: &[u8]) -> Report {
+    if body.iter().all(u8::is_ascii_whitespace) {
         return Report::Empty;
     }
-    let fields: Vec<_> = form_urlencoded::parse(form).collect();
-    let field = |name: &str| {
-        let value = fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.trim());
-        if value == "null" { "" } else { value }
+    let fields = fields(body);
+    let field = |names: &[&str]| {
+        let named = |name: &&str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim());
+        names.iter().filter_map(named).find(|value| !matches!(*value, "" | "null")).unwrap_or_default()
     };
-    match field("event_type") {
+    match field(&["event_type", "event"]) {
         "" => Report::Unreadable,
         // The end of one extension's ringing is not that of the call (`user_hangup`).
-        "hangup" if matches!(field("direction"), "inbound" | "" | "Gelen") && field("connected_user").is_empty() => {
-            Report::MayBeMissed(field("call_uuid").chars().take(MOST_UUID).collect())
+        "hangup"
+            if matches!(field(&["direction"]), "inbound" | "" | "Gelen") && field(&["connected_user"]).is_empty() =>
+        {
+            Report::MayBeMissed(field(&["call_uuid", "call_id", "uuid"]).chars().take(MOST_UUID).collect())
         }
         _ => Report::Other,
+    }
+}
+
+/// Names and values. Of a JSON object those that are texts; what is neither it nor a form has none that we know.
+fn fields(body: &[u8]) -> Vec<(String, String)> {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(object)) => {
+            let text = |(name, value): (String, Value)| Some((name, value.as_str()?.to_owned()));
+            object.into_iter().filter_map(text).collect()
+        }
+        _ => form_urlencoded::parse(body).into_owned().collect(),
     }
 }
 
@@ -87,6 +102,20 @@ mod tests {
     }
 
     #[test]
+    fn an_event_may_be_a_json_object_with_either_set_of_names() {
+        let missed = Report::MayBeMissed("c1".to_owned());
+        for body in [
+            r#"{"event_type":"hangup","direction":"inbound","call_uuid":"c1","connected_user":null}"#,
+            r#"{"event":"hangup","direction":"inbound","call_id":"c1","duration":12}"#,
+            " {\"event\": \"hangup\", \"call_uuid\": \"\", \"call_id\": \"c1\"}\n",
+        ] {
+            assert_eq!(read(body.as_bytes()), missed, "{body}");
+        }
+        assert_eq!(read(br#"{"event":"hangup","direction":"outbound","call_id":"c1"}"#), Report::Other);
+        assert_eq!(read(br#"{"event":"ringing","call_id":"c1"}"#), Report::Other);
+    }
+
+    #[test]
     fn only_the_end_of_a_call_from_outside_counts() {
         for event in ["ringing", "answer", "user_hangup", "something_new"] {
             assert_eq!(read(format!("event_type={event}&direction=inbound&call_uuid=c1").as_bytes()), Report::Other);
@@ -100,7 +129,8 @@ mod tests {
     fn what_is_no_event_is_told_apart_from_a_trial_post() {
         assert_eq!(read(b""), Report::Empty);
         assert_eq!(read(b" \r\n"), Report::Empty);
-        assert_eq!(read(br#"{"event": "call.ended"}"#), Report::Unreadable);
+        assert_eq!(read(br#"["hangup"]"#), Report::Unreadable);
+        assert_eq!(read(br#"{"event": 1}"#), Report::Unreadable);
         assert_eq!(read(b"\xff\xfe&=%%%"), Report::Unreadable);
     }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::error::PbxError;
 use super::json::{Json, Object};
 use super::row::Row;
+use crate::cursor::back;
 use crate::event::{Audio, Called, Caller, Direction, Kind, Record};
 use crate::number::{self, fold_turkish};
 use crate::private::Secret;
@@ -35,7 +36,7 @@ pub struct Page {
     pub total_pages: Option<u32>,
 }
 
-/// Reads an answer of `/cdrs`. A call without any stamp that can be read is dated `now`.
+/// Reads an answer of `/cdrs`. A call without any stamp that can be read has ended `now`.
 pub fn calls_page(body: &[u8], now: Timestamp) -> Result<Page, PbxError> {
     page(body, "cdrs", |row| call(row, now))
 }
@@ -100,6 +101,9 @@ fn call(row: &Row<'_>, now: Timestamp) -> Option<Record> {
     let (caller, dialled) = (row.number("caller_id_number"), row.number("destination_number"));
     let (started_at, answered_at, ended_at) =
         (row.stamp("start_stamp"), row.stamp("answer_stamp"), row.stamp("end_stamp"));
+    let duration = row.seconds("duration");
+    // It is listed, so it has ended.
+    let undated = || back(now, Duration::from_secs(duration.unwrap_or_default().into()));
     Some(Record {
         kind: Kind::Call,
         direction: direction(row.word("direction").as_deref(), &caller, &dialled),
@@ -112,14 +116,14 @@ fn call(row: &Row<'_>, now: Timestamp) -> Option<Record> {
             queue: row.word("queue"),
             queue_name: None,
         },
-        started_at: started_at.or(answered_at).or(ended_at).unwrap_or(now),
+        started_at: started_at.or(answered_at).or(ended_at).unwrap_or_else(undated),
         answered_at,
         ended_at,
-        duration: row.seconds("duration"),
+        duration,
         queue_wait: row.seconds("queue_wait_seconds"),
         result: row.word("result"),
         missed: row.flag("missed"),
-        return_uuid: row.text("return_uuid", UUID_CHARS).filter(|other| *other != uuid),
+        return_uuid: row.text("return_uuid", UUID_CHARS).filter(|other| *other != uuid && !says_no(other)),
         audio: row.audio("recording_present"),
         read_at: None,
         uuid,
@@ -152,6 +156,11 @@ fn voicemail(row: &Row<'_>, now: Timestamp) -> Option<Record> {
         audio: Audio::Present,
         read_at: row.stamp("read_stamp"),
     })
+}
+
+/// Whether a word stands for there being none: taken for an id it would silence the call.
+fn says_no(word: &str) -> bool {
+    ["null", "none", "false", "nil", "0", "-"].iter().any(|no| word.eq_ignore_ascii_case(no))
 }
 
 /// The direction in either language: “Gelen”, “Giden (API” (with the typo of the vendor's page), `internal`. Any other
@@ -205,6 +214,7 @@ pub(super) fn json(body: &[u8]) -> Result<Json<'_>, PbxError> {
     }
     match serde_json::from_str(text) {
         Ok(answer) => Ok(answer),
+        Err(_) if let Some(answer) = super::mend::mended(text) => Ok(answer),
         Err(_) if text.trim_start().starts_with('<') => {
             Err(garbled("expected JSON, found an HTML page; hint: check `base_url`"))
         }
