@@ -230,7 +230,26 @@ pub struct Record {
     pub read_at: Option<Timestamp>,
 }
 
+/// What a call says that the voicemail which was left in it does not.
+#[derive(Debug, Clone, Copy)]
+pub struct CallFacts<'a> {
+    /// Who called.
+    pub caller: &'a Caller,
+    /// What they called.
+    pub called: &'a Called,
+    /// Seconds in the queue.
+    pub queue_wait: Option<u32>,
+    /// The PBX's text for how it ended.
+    pub result: Option<&'a str>,
+}
+
 impl Record {
+    /// For the voicemail of the same call.
+    pub fn as_facts(&self) -> CallFacts<'_> {
+        let Self { caller, called, queue_wait, result, .. } = self;
+        CallFacts { caller, called, queue_wait: *queue_wait, result: result.as_deref() }
+    }
+
     /// The end of the call, as well as it is known.
     pub fn end(&self) -> Timestamp {
         self.end_since(self.started_at)
@@ -329,6 +348,12 @@ fn is_zero(number: &u32) -> bool {
 impl Event {
     /// Keeps a stored row under the store's limit for one value.
     pub const MAX_NOTE: usize = 300;
+
+    /// For the voicemail of the same call.
+    pub fn as_facts(&self) -> CallFacts<'_> {
+        let Self { caller, called, queue_wait, result, .. } = self;
+        CallFacts { caller, called, queue_wait: *queue_wait, result: result.as_deref() }
+    }
 
     /// Whether somebody still has to act: announced or about to be, and neither returned nor heard.
     pub fn is_open(&self) -> bool {

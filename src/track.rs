@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::cursor::{ahead, back};
 use crate::event::{
-    Audio, Closed, DeliveryId, Direction, Ending, Event, EventId, EventType, Kind, Quiet, Record, Standing, Step,
+    Audio, CallFacts, Closed, DeliveryId, Direction, Ending, Event, EventId, EventType, Kind, Quiet, Record, Standing,
+    Step,
 };
 use crate::number;
 
@@ -137,6 +138,8 @@ fn change(known: &Event, record: &Record, now: Timestamp) -> Option<Event> {
         event.ended_at = event.ended_at.max(record.end_since(event.started_at));
         event.duration = event.duration.max(record.duration);
         event.result.clone_from(&record.result);
+        // So does what is known of it: a queue is noted when it has taken the call.
+        complete(&mut event, &record.as_facts());
     }
     (event != *known).then_some(event)
 }
@@ -232,6 +235,29 @@ pub fn voicemail_of(call: &Event) -> EventId {
 /// The missed call in which a voicemail was left, or the call itself.
 pub fn call_of(event: &Event) -> EventId {
     EventId::derive(&event.account, EventType::CallMissed, &event.uuid)
+}
+
+/// Fills in what an `event` leaves out and a later row of the same `call` says, or that of the call in which a voicemail
+/// was left. What it says itself stays: of a voicemail the extension is that of the mailbox, the length that of the
+/// message.
+pub fn complete(event: &mut Event, call: &CallFacts<'_>) {
+    fn fill<T: Clone>(place: &mut Option<T>, found: Option<&T>) {
+        if place.is_none() {
+            *place = found.cloned();
+        }
+    }
+    let (Event { caller, called, queue_wait, result, .. }, of) = (event, call);
+    fill(&mut caller.number, of.caller.number.as_ref());
+    fill(&mut caller.name, of.caller.name.as_ref());
+    fill(&mut called.number, of.called.number.as_ref());
+    fill(&mut called.queue, of.called.queue.as_ref());
+    if called.extension.is_none() || called.extension == of.called.extension {
+        // The name is that of the extension.
+        fill(&mut called.name, of.called.name.as_ref());
+    }
+    fill(&mut called.extension, of.called.extension.as_ref());
+    *queue_wait = queue_wait.or(of.queue_wait);
+    fill(result, of.result.map(str::to_owned).as_ref());
 }
 
 /// The delivery by which a `channel` was told of `event` first.

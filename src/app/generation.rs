@@ -19,6 +19,7 @@ use crate::dispatch::{self, Lane, Pace};
 use crate::event::Kind;
 use crate::heartbeat::Heartbeat;
 use crate::names::{self, Names};
+use crate::pbx::Pbx;
 use crate::recording::Recordings;
 use crate::server::Site;
 use crate::store::{Source, StoreError};
@@ -84,7 +85,7 @@ impl Parts {
     /// # Errors
     /// When the store cannot be read.
     pub(super) async fn wire(plan: &Plan, core: &Core, mut legacy: Option<Legacy>) -> Result<Self, StoreError> {
-        let Plan { config, router, renderer, pbxs, channels, .. } = plan;
+        let Plan { config, renderer, pbxs, channels, .. } = plan;
         let minters = config.accounts.iter().zip(pbxs);
         let minters =
             minters.map(|(account, pbx)| (account.name.clone(), (Arc::clone(pbx), account.limits.recordings)));
@@ -113,17 +114,7 @@ impl Parts {
                 let every = settings.every.max(Duration::from_secs(60) / settings.limit.max(1));
                 core.health.expect(source.clone(), every, core.clock.moment());
                 core.metrics.expect_source(&source);
-                let context = watch::Context {
-                    pbx: Arc::clone(pbx),
-                    details: core.details(&account.name, account.limits.cdrs),
-                    store: Arc::clone(&core.store),
-                    router: Arc::clone(router),
-                    follow_ups: Arc::clone(&plan.follow_ups),
-                    clock: core.clock.clone(),
-                    metrics: Arc::clone(&core.metrics),
-                    names: names.clone(),
-                    health: Arc::clone(&core.health),
-                };
+                let context = surroundings(plan, core, account, pbx, names.clone());
                 let mut watcher = Watcher::new(source.clone(), settings, context).await?;
                 if let Some(asked) = asked.as_mut().and_then(|asked| asked.remove(&source)) {
                     watcher.count_on(asked);
@@ -132,6 +123,8 @@ impl Parts {
                     let (sender, reports) = mpsc::channel(MOST_REPORTS);
                     calls_ended.insert(account.name.clone(), sender);
                     watcher.listen(reports);
+                } else if let Some(calls) = calls_ended.get(&account.name) {
+                    watcher.ask(calls.clone());
                 }
                 watchers.push((source, watcher));
             }
@@ -310,6 +303,21 @@ impl Legacy {
             of(&old) == of(config)
         });
         paces
+    }
+}
+
+/// What a watcher of `account` needs of the rest.
+fn surroundings(plan: &Plan, core: &Core, account: &Account, pbx: &Arc<Pbx>, names: Option<Names>) -> watch::Context {
+    watch::Context {
+        pbx: Arc::clone(pbx),
+        details: core.details(&account.name, account.limits.cdrs),
+        store: Arc::clone(&core.store),
+        router: Arc::clone(&plan.router),
+        follow_ups: Arc::clone(&plan.follow_ups),
+        clock: core.clock.clone(),
+        metrics: Arc::clone(&core.metrics),
+        names,
+        health: Arc::clone(&core.health),
     }
 }
 

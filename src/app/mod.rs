@@ -16,6 +16,7 @@ use self::plan::Plan;
 use crate::callback::Callbacks;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::event::Kind;
 use crate::health::Health;
 use crate::link::Keys;
 use crate::metrics::Metrics;
@@ -24,7 +25,8 @@ use crate::outbox::State;
 use crate::pbx::budget;
 use crate::server::{Forward, Sites};
 use crate::store::sled::SledStore;
-use crate::store::{Store, StoreError};
+use crate::store::{Source, Store, StoreError};
+use crate::watch::Watcher;
 
 mod control;
 mod front;
@@ -190,10 +192,16 @@ impl App {
     /// # Errors
     /// When the store cannot go on, or cannot be read at the end.
     pub async fn once(self) -> Result<Rest, StoreError> {
-        let mut polls = JoinSet::new();
-        for (_, mut watcher) in self.parts.watchers {
-            polls.spawn(async move { watcher.once().await });
-        }
+        // Calls first: a voicemail says what is known of its call.
+        let (calls, voicemails): (Vec<_>, Vec<_>) =
+            self.parts.watchers.into_iter().partition(|(source, _)| source.kind == Kind::Call);
+        let poll = async |watchers: Vec<(Source, Watcher)>| {
+            let mut polls = JoinSet::new();
+            for (_, mut watcher) in watchers {
+                polls.spawn(async move { watcher.once().await });
+            }
+            polls.join_all().await
+        };
         // Dropped, and so ended, with this.
         let mut names = JoinSet::new();
         for reader in self.parts.names {
@@ -201,7 +209,8 @@ impl App {
         }
         let (lanes, summaries) = (self.parts.lanes, self.parts.summaries);
         let work = async {
-            let read = polls.join_all().await;
+            let mut read = poll(calls).await;
+            read.extend(poll(voicemails).await);
             let mut draining = JoinSet::new();
             for (_, mut lane) in lanes {
                 draining.spawn(async move { lane.drain().await });

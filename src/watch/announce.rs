@@ -44,6 +44,7 @@ impl Watcher {
             }
             self.settle_before_announcing(&mut events, &settling, read_at).await?;
         }
+        self.complete_by_calls(&mut events, read_at).await?;
         let names = self.context.names.as_ref();
         if let Some(names) = names
             && events.iter().any(|event| event.standing == Standing::Waiting && self.is_due(event, read_at))

@@ -24,6 +24,7 @@ use crate::store::{Source, Store, StoreError};
 use crate::track::{self, Rules};
 
 mod announce;
+mod completed;
 mod endings;
 mod escalate;
 mod plan;
@@ -104,6 +105,8 @@ pub struct Watcher {
     failures: u32,
     /// What the PBX says by itself; `None` where nobody hears it.
     reports: Option<mpsc::Receiver<Ended>>,
+    /// To the watcher of the calls, from that of the voicemails.
+    calls: Option<mpsc::Sender<Ended>>,
     pushed: Pushed,
     looked: CancellationToken,
 }
@@ -154,6 +157,7 @@ impl Watcher {
             answered_until: None,
             failures: 0,
             reports: None,
+            calls: None,
             pushed: Pushed::default(),
             looked: CancellationToken::new(),
             source,
@@ -177,6 +181,11 @@ impl Watcher {
     /// has become of them is read.
     pub fn listen(&mut self, reports: mpsc::Receiver<Ended>) {
         self.reports = Some(reports);
+    }
+
+    /// Of voicemails: asks whoever hears `calls` to read those in which they were left.
+    pub fn ask(&mut self, calls: mpsc::Sender<Ended>) {
+        self.calls = Some(calls);
     }
 
     /// Watches until `stop`. A step under way is dropped: what it has committed stands, the rest is read again. A commit
