@@ -19,13 +19,14 @@ use self::attempt::Sender;
 use self::pace::News;
 pub use self::pace::Pace;
 use crate::channel::Channel;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::RecordingMode;
+use crate::cursor::ahead;
 use crate::event::DeliveryId;
 use crate::health::Health;
 use crate::link::Linker;
 use crate::metrics::{ChannelMetrics, Metrics};
-use crate::outbox::{self, Claim, Outcome, Settled, State};
+use crate::outbox::{self, Claim, Delivery, Outcome, Settled, State};
 use crate::recording::Recordings;
 use crate::render::{Look, Renderer};
 use crate::retry;
@@ -162,6 +163,7 @@ impl Lane {
     pub async fn run(mut self, retired: CancellationToken) -> Retired {
         let mut work = UnderWay::default();
         let (Context { store, clock, .. }, name) = (self.context.clone(), self.settings.name.clone());
+        self.resume().await;
         let mut stopped = pin!(retired.cancelled());
         let mut changed = store.changed(&name);
         while !retired.is_cancelled() {
@@ -183,6 +185,7 @@ impl Lane {
     /// Delivers what is due now and returns when nothing is any more: for `once`.
     pub async fn drain(&mut self) {
         let mut work = UnderWay::default();
+        self.resume().await;
         loop {
             let wake = self.fill(&mut work).await;
             if work.claims() > 0 {
@@ -196,6 +199,18 @@ impl Lane {
                 Some(turn) => self.context.clock.sleep_until(turn).await,
                 None => return,
             }
+        }
+    }
+
+    /// Takes up the pause that the receiver asked the last process for.
+    async fn resume(&mut self) {
+        match self.context.store.paused_until(&self.settings.name).await {
+            Ok(Some(until)) => {
+                self.pace.resume(until);
+                self.metrics.paused(self.pace.waits(self.context.clock.tick()).is_some());
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(channel = self.settings.name, %error, "its pause cannot be read"),
         }
     }
 
@@ -311,9 +326,20 @@ impl Lane {
             self.report(&settled, now.at);
             work.settled.push(settled);
         }
+        for settled in &mut work.settled[before..] {
+            self.note_pause(&mut settled.delivery, now);
+        }
         for settled in &work.settled[before..] {
             work.unstored.insert(settled.delivery.id, settled.delivery.state);
             self.context.health.attempted(&settled.delivery, now);
+        }
+    }
+
+    /// With the pause of the lane in its row the next process knows of it too. Its turn comes by its call all the same.
+    fn note_pause(&self, delivery: &mut Delivery, now: Moment) {
+        let asked = delivery.last_failure.as_ref().is_some_and(|failure| failure.kind.outlives_a_restart());
+        if let (State::Pending, true, Some(until)) = (delivery.state, asked, self.pace.waits(now.tick)) {
+            delivery.due_at = ahead(now.at, until.saturating_sub(now.tick));
         }
     }
 

@@ -265,6 +265,12 @@ impl FailureKind {
         matches!(self, Self::Timeout | Self::Unreachable | Self::Tls | Self::Receiver)
     }
 
+    /// Whether the channel's wait is the receiver's word, which a restart does not take back. Refused credentials may be
+    /// mended by one.
+    pub fn outlives_a_restart(self) -> bool {
+        self == Self::RateLimited
+    }
+
     /// Whether the whole channel waits rather than this delivery, which then costs it no attempt.
     pub fn pauses_channel(self) -> bool {
         matches!(self, Self::RateLimited | Self::Unauthorized)
@@ -417,10 +423,18 @@ pub fn put_off(claim: Claim, until: Timestamp, now: Timestamp) -> Settled {
     Settled { lease: claim.lease, delivery }
 }
 
+/// The shortest pause of a channel.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// How long the whole channel waits after `failure`, when it does. `streak` counts such failures in a row, from 1.
 pub fn pause(failure: &Failure, wait: Option<Duration>, streak: u32) -> Option<Duration> {
     match failure.kind {
-        FailureKind::RateLimited => Some(wait.unwrap_or(Duration::from_secs(30)).min(LONGEST_WAIT)),
+        FailureKind::RateLimited => Some(match wait {
+            Some(wait) if wait >= SHORTEST_PAUSE => wait.min(LONGEST_WAIT),
+            // "At once", or a time that is past: taken at its word it would be asked thousands of times a second.
+            Some(_) => SHORTEST_PAUSE * 2_u32.pow(streak.clamp(1, 6) - 1),
+            None => Duration::from_secs(30),
+        }),
         // A person must act; until then one try now and then shows whether they have.
         FailureKind::Unauthorized => Some(Duration::from_secs(60) * 2_u32.pow(streak.clamp(1, 6) - 1)),
         _ => None,

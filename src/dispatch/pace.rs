@@ -27,8 +27,8 @@ pub struct Pace {
     step: u64,
     /// Failures of the receiver in a row; those of attempts that were under way together are one.
     streak: u32,
-    /// Refused credentials in a row.
-    refusals: u32,
+    /// Pauses in a row.
+    pauses: u32,
     /// The receiver asked for no message before.
     paused_until: Duration,
     /// No probe before.
@@ -65,7 +65,7 @@ impl Pace {
             window: concurrency,
             step: 0,
             streak: 0,
-            refusals: 0,
+            pauses: 0,
             paused_until: Duration::ZERO,
             probe_at: Duration::ZERO,
             next_turn: Duration::ZERO,
@@ -75,11 +75,17 @@ impl Pace {
     /// Goes on where the lane that served the same receiver has stopped. What that one has under way tells this one
     /// nothing.
     pub(super) fn take_up(&mut self, before: &Self) {
-        let Self { window, streak, refusals, paused_until, probe_at, next_turn, .. } = *before;
+        let Self { window, streak, pauses, paused_until, probe_at, next_turn, .. } = *before;
         if window < before.concurrency {
             self.window = window.min(self.concurrency);
         }
-        *self = Self { streak, refusals, paused_until, probe_at, next_turn, ..*self };
+        *self = Self { streak, pauses, paused_until, probe_at, next_turn, ..*self };
+    }
+
+    /// The receiver has asked the process before this one for no message before tick `until`.
+    pub(super) fn resume(&mut self, until: Duration) {
+        self.paused_until = self.paused_until.max(until);
+        self.window = 1;
     }
 
     /// Until when the lane waits as a whole, if it does.
@@ -124,15 +130,15 @@ impl Pace {
         let fresh = step == self.step;
         match outcome {
             Outcome::Delivered => {
-                self.refusals = 0;
+                self.pauses = 0;
                 self.works(fresh)
             }
             Outcome::Permanent(failure) if failure.kind == FailureKind::Internal => News::None,
             Outcome::Permanent(_) => self.works(fresh),
             Outcome::RetryAfter { failure, wait } if failure.kind.pauses_channel() => {
                 let refused = failure.kind == FailureKind::Unauthorized;
-                self.refusals += u32::from(refused && fresh);
-                let pause = outbox::pause(failure, *wait, self.refusals).unwrap_or_default();
+                self.pauses = self.pauses.saturating_add(u32::from(fresh));
+                let pause = outbox::pause(failure, *wait, self.pauses).unwrap_or_default();
                 self.paused_until = self.paused_until.max(now + pause);
                 match (self.set_back(fresh), refused) {
                     (false, _) => News::None,
@@ -306,6 +312,24 @@ mod tests {
         assert!(matches!(news, News::Trouble { streak: 2, .. }));
         well.take_up(&Pace::new(16, None));
         assert_eq!((well.waits(now), well.free(0, now)), (None, 4));
+    }
+
+    #[test]
+    fn a_receiver_that_says_now_and_does_not_mean_it_is_asked_ever_less_often() {
+        let (mut pace, mut now) = (Pace::new(16, None), SECOND);
+        let limited = again(FailureKind::RateLimited, Some(Duration::ZERO));
+        let waits: Vec<News> = (0..4).map(|_| probe(&mut pace, &limited, &mut now)).collect();
+        assert_eq!(waits, [1, 2, 4, 8].map(|wait| News::Asked(wait * SECOND)));
+        probe(&mut pace, &Outcome::Delivered, &mut now);
+        assert_eq!(probe(&mut pace, &limited, &mut now), News::Asked(SECOND));
+    }
+
+    #[test]
+    fn a_pause_from_before_the_start_is_kept_and_ends_with_one_attempt() {
+        let mut pace = Pace::new(16, None);
+        pace.resume(90 * SECOND);
+        assert_eq!((pace.waits(SECOND), pace.waits(90 * SECOND)), (Some(90 * SECOND), None));
+        assert_eq!(pace.free(0, 90 * SECOND), 1);
     }
 
     #[test]

@@ -314,6 +314,12 @@ fn a_rate_limit_pauses_as_long_as_it_says_within_a_day() {
 }
 
 #[test]
+fn who_says_that_there_is_nothing_to_wait_for_is_asked_again_after_growing_waits() {
+    let pause = |streak| pause(&failure(FailureKind::RateLimited), Some(secs(0)), streak).unwrap().as_secs();
+    assert_eq!([0, 1, 2, 3, 6, 7, u32::MAX].map(pause), [1, 1, 2, 4, 32, 32, 32]);
+}
+
+#[test]
 fn refused_credentials_pause_longer_each_time_up_to_half_an_hour() {
     let pause = |streak| pause(&failure(FailureKind::Unauthorized), None, streak).unwrap().as_secs();
     assert_eq!([1, 2, 3, 4, 5, 6, 7, u32::MAX].map(pause), [60, 120, 240, 480, 960, 1920, 1920, 1920]);

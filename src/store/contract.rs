@@ -38,6 +38,7 @@ macro_rules! exercise {
             a_row_that_is_to_be_tried_again_comes_when_it_is_due
             a_release_gives_back_at_once_and_charges_nothing
             next_due_tells_the_tick_of_the_next_claim
+            the_pause_that_a_receiver_has_asked_for_is_known
             changed_wakes_whoever_waits_for_the_channel
             a_dead_row_lives_again_when_a_person_says_so
             a_pending_row_need_not_wait_when_a_person_says_so
@@ -514,6 +515,19 @@ pub(super) async fn next_due_tells_the_tick_of_the_next_claim(open: impl AsyncFn
     assert_eq!(store.next_due(CRM).await.unwrap(), Some(morning().tick));
     claim_one(&store, morning()).await;
     assert_eq!(store.next_due(CRM).await.unwrap(), Some(morning().tick + LEASE), "the end of a lease counts");
+}
+
+pub(super) async fn the_pause_that_a_receiver_has_asked_for_is_known(open: impl AsyncFn(Moment) -> Shared) {
+    let store = open(morning()).await;
+    store.commit(batch([delivery("a", CRM), delivery("b", CRM), delivery("c", "mail")]), morning()).await.unwrap();
+    let asked = settled(claim_one(&store, morning()).await, |delivery| {
+        delivery.due_at = ahead(morning().at, 90 * SECOND);
+        delivery.last_failure = Some(Failure::new(FailureKind::RateLimited, "HTTP 429"));
+    });
+    assert_eq!(store.paused_until(CRM).await.unwrap(), None);
+    store.settle(&[asked], morning()).await.unwrap();
+    assert_eq!(store.paused_until(CRM).await.unwrap(), Some(morning().tick + 90 * SECOND));
+    assert_eq!(store.paused_until("mail").await.unwrap(), None);
 }
 
 pub(super) async fn changed_wakes_whoever_waits_for_the_channel(open: impl AsyncFn(Moment) -> Shared) {

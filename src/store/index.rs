@@ -84,6 +84,8 @@ struct Turn {
     untouched: bool,
     /// It waits because the receiver was in trouble.
     held_up: bool,
+    /// It waits because the receiver has asked for a pause.
+    paused: bool,
     /// 0 when nobody holds it.
     lease: u64,
 }
@@ -108,6 +110,7 @@ impl Index {
             group: delivery.group.as_ref().map(|group| group.message),
             untouched: delivery.attempts == 0 && delivery.last_failure.is_none(),
             held_up: delivery.last_failure.as_ref().is_some_and(|failure| failure.kind.is_trouble()),
+            paused: delivery.last_failure.as_ref().is_some_and(|failure| failure.kind.outlives_a_restart()),
             lease: 0,
         };
         if !self.lanes.contains_key(&delivery.channel) {
@@ -226,6 +229,12 @@ impl Index {
         };
         let lanes = self.lanes.values();
         lanes.flat_map(|lane| lane.groups.values().flatten().filter(|id| waits(lane, id)).copied()).collect()
+    }
+
+    /// Until when a receiver has asked for a pause.
+    pub(super) fn paused_until(&self, channel: &str) -> Option<Duration> {
+        let turns = self.lanes.get(channel)?.turns.values();
+        turns.filter(|turn| turn.paused && turn.lease == 0).map(|turn| turn.tick).max()
     }
 
     /// The earliest tick of a channel, leased ones included.

@@ -160,6 +160,10 @@ pub trait Store: Send + Sync {
     /// until the process ends; what is stored stays as it is.
     async fn hurry(&self, channel: &str, now: Moment) -> Result<(), StoreError>;
 
+    /// The tick until which the receiver of `channel` has asked for a pause, by what it last said to a delivery that is
+    /// still pending; may be in the past.
+    async fn paused_until(&self, channel: &str) -> Result<Option<Duration>, StoreError>;
+
     /// The tick at which the next delivery of `channel` can be claimed; may be in the past.
     async fn next_due(&self, channel: &str) -> Result<Option<Duration>, StoreError>;
 

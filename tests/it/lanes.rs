@@ -168,6 +168,45 @@ async fn a_receiver_that_asks_for_a_pause_gets_one_that_costs_no_attempt_and_del
 }
 
 #[tokio::test]
+async fn a_pause_that_was_asked_for_is_kept_over_restarts_and_by_cron() {
+    let (office, running) = office("[{notify: crm}]").await;
+    let slow_down = vec![("Retry-After".to_owned(), "300".to_owned())];
+    office.webhook.set_mode(Mode::StatusWith(429, slow_down, String::new()));
+    calls(&office, 12);
+    office.pass_until(&running, 2 * MINUTE, 5 * SECOND, || office.webhook.total() > 0).await.unwrap();
+    office.pass(&running, SECOND, SECOND).await;
+    running.kill().await;
+    let first = office.webhook.total();
+    for _ in 0..3 {
+        office.once_after(30 * SECOND).await;
+    }
+    let running = office.run().await;
+    office.pass(&running, 3 * MINUTE, 10 * SECOND).await;
+    assert_eq!(office.webhook.total(), first, "it is left alone");
+    office.webhook.set_mode(Mode::Ok);
+    office.pass_until(&running, 2 * MINUTE, 10 * SECOND, || office.webhook.accepted() == 12).await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_names_no_time_to_wait_is_not_asked_again_and_again() {
+    let (office, running) = office("[{notify: crm}]").await;
+    for (uuid, retry_after) in [("c1", "0"), ("c2", "Sun, 06 Nov 1994 08:49:37 GMT")] {
+        let header = vec![("Retry-After".to_owned(), retry_after.to_owned())];
+        office.webhook.set_mode(Mode::StatusWith(429, header, String::new()));
+        let before = office.webhook.total();
+        office.miss(uuid);
+        office.pass(&running, 2 * MINUTE, SECOND).await;
+        let asked = office.webhook.total() - before;
+        assert!((5..=8).contains(&asked), "{retry_after}: {asked}");
+        office.webhook.set_mode(Mode::Ok);
+        office.pass(&running, 2 * MINUTE, 10 * SECOND).await;
+    }
+    assert_eq!(office.webhook.accepted(), 2);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_retry_after_with_a_503_is_kept_to_by_the_whole_channel() {
     let (office, running) = office("[{notify: crm}]").await;
     let later = vec![("Retry-After".to_owned(), "600".to_owned())];

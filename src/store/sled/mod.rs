@@ -264,6 +264,10 @@ impl Store for SledStore {
         Ok(())
     }
 
+    async fn paused_until(&self, channel: &str) -> Result<Option<Duration>, StoreError> {
+        Ok(lock(&self.shared.index).paused_until(channel))
+    }
+
     async fn next_due(&self, channel: &str) -> Result<Option<Duration>, StoreError> {
         Ok(lock(&self.shared.index).next_due(channel))
     }
