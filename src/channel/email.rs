@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jiff::Timestamp;
 use lettre::Address;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::authentication::Credentials;
@@ -244,18 +243,18 @@ impl Email {
         let attached = mail.attachment.as_ref().map_or(0, |attachment| attachment.bytes.len());
         let limit = self.timeout + upload_time(attached);
         // lettre's own timeout is one for each command; this one is over the whole dialogue.
-        tokio::time::timeout(limit, self.dialogue(&letter, done, parcel.now))
+        tokio::time::timeout(limit, self.dialogue(&letter, done, &parcel))
             .await
             .unwrap_or_else(|_| Ended::With(Outcome::RetryAfter { failure: too_late(limit), wait: None }))
     }
 
     /// Sends to all who are not done with yet. A recipient whom the server refuses keeps nobody else from being told.
-    async fn dialogue(&self, letter: &Letter, done: &mut Recipients, now: Timestamp) -> Ended {
+    async fn dialogue(&self, letter: &Letter, done: &mut Recipients, parcel: &Parcel<'_>) -> Ended {
         let all = &self.recipients;
         let mut open = done.open(all);
         let mut refused = None;
         while !open.is_empty() {
-            let answers = match self.server.send(letter, &open, now).await {
+            let answers = match self.server.send(letter, &open, parcel.now).await {
                 Ok(answers) => answers,
                 Err(trouble) => return self.trouble(&trouble, done),
             };
@@ -270,6 +269,7 @@ impl Email {
                 let failure = failure(&error, &self.mask);
                 if failure.kind == FailureKind::Rejected {
                     tracing::error!(
+                        delivery = %parcel.id,
                         recipient = recipients::masked(address),
                         why = failure.text,
                         "the mail server refuses a recipient for good: the others are told, this one is not; hint: mend \

@@ -122,7 +122,7 @@ fn headers(
         .message_id(Some(format!("<{id}@{domain}>")))
         .date(now.into())
         .from(addresses.from.clone())
-        .subject(mail.subject.clone())
+        .subject(unmistakable(&mail.subject))
         .in_reply_to(in_reply_to)
         .references(references)
         .raw_header(raw("List-Id", &addresses.list_id))
@@ -183,6 +183,12 @@ pub(super) fn list_id(channel: &str, from: &Address) -> String {
     format!("ringback <{label}.ringback.{}>", from.domain())
 }
 
+/// A text in which nobody finds an encoded word (RFC 2047 section 5) that a caller has put into their name: its beginning
+/// is parted by what takes no room, and the word that holds it is then encoded itself.
+fn unmistakable(text: &str) -> String {
+    text.replace("=?", "=\u{200b}?")
+}
+
 fn encode(bytes: &[u8]) -> Vec<u8> {
     let lines = bytes.len().div_ceil(LINE);
     let mut encoded = String::with_capacity(bytes.len().div_ceil(3) * 4 + 2 * lines);
@@ -213,6 +219,20 @@ mod tests {
         assert!(folded.lines().skip(1).take(20).all(|line| line.len() <= 80), "{folded}");
         assert_ne!(folded, mail);
         assert_eq!(folded.replace(",\r\n ", ", "), mail);
+    }
+
+    #[test]
+    fn an_encoded_word_in_a_name_reaches_the_reader_as_it_was_written() {
+        let subject = unmistakable("Missed call: =?utf-8?q?x=0D=0ABcc:e?= 0535 111 22 33");
+        let mail = lettre::Message::builder()
+            .from("a@example.com".parse().unwrap())
+            .to("b@example.com".parse().unwrap())
+            .subject(subject)
+            .body(String::new())
+            .unwrap();
+        let text = String::from_utf8(mail.formatted()).unwrap();
+        let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
+        assert!(!text.contains("=?utf-8?q?x") && subject.starts_with("Missed call: =?utf-8?b?"), "{text}");
     }
 
     #[test]

@@ -199,8 +199,6 @@ pub(super) fn read(
     let failure = Failure::new(meaning.kind(), said);
     let outcome = match meaning {
         Meaning::Plain | Meaning::Rejected | Meaning::Alone => Outcome::Permanent(failure),
-        // Contract section 4: 404 and 410 are dead at once, whatever the words.
-        _ if matches!(status, 404 | 410) => Outcome::Permanent(failure),
         _ => Outcome::RetryAfter { failure, wait },
     };
     Err(Box::new(Refusal { meaning: Some(meaning), outcome }))
