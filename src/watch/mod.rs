@@ -96,6 +96,8 @@ pub struct Watcher {
     /// `/cdrs/{uuid}` has a limit of its own, and others who ask.
     details: budget::Shared,
     agenda: Agenda,
+    /// What was announced and is in the newest window's list no more.
+    gone: HashSet<EventId>,
     /// Read all pages: the list may have moved under the last walk, or nothing has been read yet.
     deep: bool,
     follow_up: Option<Walk>,
@@ -151,6 +153,7 @@ impl Watcher {
                 last_head: None,
                 not_before: Duration::ZERO,
             },
+            gone: HashSet::new(),
             deep: true,
             follow_up: None,
             catch_up: None,

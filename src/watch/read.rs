@@ -1,6 +1,6 @@
 //! What is read of the PBX in one step, and what it changes: staged in a walk, committed page by page.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,22 +32,39 @@ impl Watcher {
         let from = self.cursor.head_from(read_at, self.settings.lookback);
         let mut walk = Walk::new(Ask { from, to: None, unsettled: true }, read_at);
         let began = self.context.clock.tick();
-        loop {
+        let whole = loop {
             let page = self.page(walk.ask, walk.page).await?;
             let (first, more) = (walk.page == 1, walk.turn(&page));
             let news = self.stage(&mut walk, page.records).await?;
             walk.late_news |= news && !first;
             if !more || !(news || self.deep || self.confirms_further(&walk)) {
-                break;
+                break !more;
             }
-        }
+        };
         self.pushed.looked(began, |uuid| walk.has_listed(uuid));
         let mut cursor = self.cursor.clone();
         cursor.advance(read_at, self.settings.lookback);
         self.look_up_unseen(&mut walk).await?;
+        if whole {
+            self.note_gone(&walk);
+        }
         self.commit(walk.staged, read_at, Some(cursor)).await?;
         self.deep = walk.late_news;
         Ok(())
+    }
+
+    /// What was announced and has left the list since, which was read as a `walk` to its end, has been answered or heard, or
+    /// is about to be found so: the wider read that says which need not wait for its time. Once for each: a message that
+    /// was deleted stays away for ever, and one that our own asking has marked is not heard for that.
+    fn note_gone(&mut self, walk: &Walk) {
+        let announced = |event: &&Arc<Event>| matches!(event.standing, Standing::Announced { .. });
+        let listed = |event: &&Arc<Event>| event.started_at >= walk.ask.from;
+        let gone = self.open.values().filter(announced).filter(listed).filter(|event| !walk.has_seen(&event.uuid));
+        let gone: HashSet<EventId> = gone.map(|event| event.id).collect();
+        if !gone.is_subset(&self.gone) {
+            self.agenda.follow_up = self.agenda.follow_up.min(self.context.clock.tick());
+        }
+        self.gone = gone;
     }
 
     /// One page of the wider read. It is begun anew when the last one is through.

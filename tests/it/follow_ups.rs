@@ -312,6 +312,26 @@ async fn a_voicemail_that_somebody_has_heard_is_told_as_heard_with_the_time() {
 }
 
 #[tokio::test]
+async fn that_a_voicemail_was_heard_is_told_with_the_next_read_and_asked_for_once() {
+    let mut office = office_with(PbxOptions { marks_read: MarksRead::Never, ..PbxOptions::default() }).await;
+    office.routes = "[{notify: crm}]".to_owned();
+    let running = office.run().await;
+    office.leave_voicemail("v1");
+    office.leave_voicemail("v2");
+    office.pass(&running, 2 * MINUTE, 5 * SECOND).await;
+    office.pbx.mark_read("v1");
+    let heard = || office.told().contains(&"voicemail.heard v1".to_owned());
+    let took = office.pass_until(&running, 6 * MINUTE, 5 * SECOND, heard).await;
+    assert!(took.is_some_and(|took| took <= 65 * SECOND), "{took:?}");
+    // One that is deleted leaves the list too, and is not looked for again and again.
+    office.pbx.remove("v2");
+    let before = office.asked(Endpoint::Voicemails).len();
+    office.pass(&running, 4 * MINUTE, 5 * SECOND).await;
+    assert_eq!(office.asked(Endpoint::Voicemails).len(), before + 4 + 1, "the regular reads, and one for it");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_voicemail_that_ringback_itself_had_marked_as_heard_is_told_on_every_channel_and_not_as_heard() {
     let office = office_with(PbxOptions::default()).await;
     office.webhook.push_mode(Mode::Status(503), 1);
