@@ -335,11 +335,11 @@ impl Lane {
         }
     }
 
-    /// With the pause of the lane in its row the next process knows of it too. Its turn comes by its call all the same.
+    /// With the pause of the lane in its row the next process knows of it too.
     fn note_pause(&self, delivery: &mut Delivery, now: Moment) {
         let asked = delivery.last_failure.as_ref().is_some_and(|failure| failure.kind.outlives_a_restart());
         if let (State::Pending, true, Some(until)) = (delivery.state, asked, self.pace.waits(now.tick)) {
-            delivery.due_at = ahead(now.at, until.saturating_sub(now.tick));
+            delivery.paused_until = Some(ahead(now.at, until.saturating_sub(now.tick)));
         }
     }
 

@@ -63,6 +63,10 @@ pub struct Delivery {
     /// Since when it waits for `due_at`, by the clock of then; since `created_at` when it has never been put off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_since: Option<Timestamp>,
+    /// Until then its receiver wanted to be left alone when it was last tried: the whole channel waits, and this says so to
+    /// the next process. It is due all the same, and others see that it is late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
     /// The schedule of its rule was closed when it was decided, and opens then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
@@ -120,6 +124,7 @@ impl Delivery {
             last_failure: None,
             memo: None,
             waits_since: None,
+            paused_until: None,
             held_until: None,
             group: None,
         }
@@ -146,6 +151,14 @@ impl Delivery {
         }
         let wait = Duration::try_from(self.due_at.duration_since(since)).unwrap_or_default();
         self.due_at.min(ahead(now, wait))
+    }
+
+    /// How much is left at `now` of the pause that its receiver has asked for; never more than that was, whatever the wall
+    /// clock has done since.
+    pub fn pause_left(&self, now: Timestamp) -> Option<Duration> {
+        let (until, since) = (self.paused_until?, self.waits_since.unwrap_or(self.created_at));
+        let from = |at| Duration::try_from(until.duration_since(at)).unwrap_or_default();
+        Some(from(now).min(from(since)))
     }
 }
 
@@ -328,7 +341,7 @@ fn settle_after(
     draw: f64,
 ) -> Settled {
     let mut delivery = claim.delivery;
-    delivery.waits_since = Some(now);
+    (delivery.waits_since, delivery.paused_until) = (Some(now), None);
     match outcome {
         Outcome::Delivered => {
             delivery.attempts += 1;

@@ -147,7 +147,7 @@ impl<T: JsonSchema> JsonSchema for OneOrManySchema<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let item = generator.subschema_for::<T>();
-        json_schema!({"anyOf": [item, {"type": "array", "items": item}, {"type": "null"}]})
+        json_schema!({"anyOf": [item, {"type": "array", "items": item}]})
     }
 }
 

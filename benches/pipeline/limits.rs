@@ -129,6 +129,7 @@ fn record() -> Result<Vec<u8>> {
         last_failure: None,
         memo: None,
         waits_since: None,
+        paused_until: None,
         held_until: None,
         group: None,
     };

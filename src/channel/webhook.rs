@@ -37,7 +37,7 @@ pub struct Config {
     pub headers: BTreeMap<String, Secret>,
     /// `whsec_…`; a list rotates: every one signs, new first. Or `secret_file`.
     #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(with = "OneOrManySchema<String>")]
+    #[schemars(with = "Option<OneOrManySchema<String>>")]
     pub secret: Vec<Secret>,
     /// File that replaces the JSON body, or `recipe:` and the name of a built-in one.
     #[serde(default)]

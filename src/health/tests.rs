@@ -38,6 +38,7 @@ fn delivery(state: State, failure: Option<FailureKind>) -> Delivery {
         digest_only: false,
         insisted: false,
         waits_since: None,
+        paused_until: None,
         held_until: None,
         group: None,
         last_failure: failure.map(|kind| Failure::new(kind, "HTTP 500")),

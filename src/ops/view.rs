@@ -372,6 +372,7 @@ mod tests {
             last_failure: Some(failure),
             memo: None,
             waits_since: None,
+            paused_until: None,
             held_until: None,
             group: None,
         }

@@ -54,6 +54,7 @@ fn claim() -> Claim {
         last_failure: None,
         memo: None,
         waits_since: None,
+        paused_until: None,
         held_until: None,
         group: None,
     };

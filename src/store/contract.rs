@@ -109,6 +109,7 @@ pub(super) fn delivery(uuid: &str, channel: &str) -> Delivery {
         last_failure: None,
         memo: None,
         waits_since: None,
+        paused_until: None,
         held_until: None,
         group: None,
     }
@@ -521,8 +522,8 @@ pub(super) async fn the_pause_that_a_receiver_has_asked_for_is_known(open: impl 
     let store = open(morning()).await;
     store.commit(batch([delivery("a", CRM), delivery("b", CRM), delivery("c", "mail")]), morning()).await.unwrap();
     let asked = settled(claim_one(&store, morning()).await, |delivery| {
-        delivery.due_at = ahead(morning().at, 90 * SECOND);
-        delivery.last_failure = Some(Failure::new(FailureKind::RateLimited, "HTTP 429"));
+        delivery.paused_until = Some(ahead(morning().at, 90 * SECOND));
+        delivery.waits_since = Some(morning().at);
     });
     assert_eq!(store.paused_until(CRM).await.unwrap(), None);
     store.settle(&[asked], morning()).await.unwrap();

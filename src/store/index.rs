@@ -84,8 +84,8 @@ struct Turn {
     untouched: bool,
     /// It waits because the receiver was in trouble.
     held_up: bool,
-    /// It waits because the receiver has asked for a pause.
-    paused: bool,
+    /// Until when the receiver has asked for a pause.
+    paused_until: Option<Duration>,
     /// 0 when nobody holds it.
     lease: u64,
 }
@@ -110,7 +110,7 @@ impl Index {
             group: delivery.group.as_ref().map(|group| group.message),
             untouched: delivery.attempts == 0 && delivery.last_failure.is_none(),
             held_up: delivery.last_failure.as_ref().is_some_and(|failure| failure.kind.is_trouble()),
-            paused: delivery.last_failure.as_ref().is_some_and(|failure| failure.kind.outlives_a_restart()),
+            paused_until: delivery.pause_left(now.at).map(|left| now.tick + left),
             lease: 0,
         };
         if !self.lanes.contains_key(&delivery.channel) {
@@ -233,8 +233,7 @@ impl Index {
 
     /// Until when a receiver has asked for a pause.
     pub(super) fn paused_until(&self, channel: &str) -> Option<Duration> {
-        let turns = self.lanes.get(channel)?.turns.values();
-        turns.filter(|turn| turn.paused && turn.lease == 0).map(|turn| turn.tick).max()
+        self.lanes.get(channel)?.turns.values().filter_map(|turn| turn.paused_until).max()
     }
 
     /// The earliest tick of a channel, leased ones included.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Moment};
 use crate::condition::PbxTrouble;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, ahead};
 use crate::event::{Event, EventId, Standing};
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -200,7 +200,7 @@ impl Watcher {
                 loop {
                     self.hear_what_is_there();
                     match self.next_step() {
-                        Step::Wait(until) => self.wait(until).await,
+                        Step::Wait(until) => self.wait_or_tell(until).await,
                         step => {
                             // Failures are logged and waited for in `take`.
                             let _ = self.take(step).await;
@@ -229,6 +229,26 @@ impl Watcher {
                     }
                 }
             }
+        }
+    }
+
+    /// Until a tick. While the PBX cannot be read, what has waited for it long enough is told meanwhile: the next try may be
+    /// minutes away.
+    async fn wait_or_tell(&mut self, until: Duration) {
+        let now = self.context.clock.moment();
+        let patience = self.patience();
+        let overdue = self.open.values().filter_map(|event| track::next_at(event, &self.settings.rules)).min();
+        let overdue =
+            overdue.map(|at| Duration::try_from(ahead(at, patience).duration_since(now.at)).unwrap_or_default());
+        // What is overdue already was tried, and is tried again with the next read.
+        match overdue.filter(|wait| self.failures > 0 && !wait.is_zero()).map(|wait| now.tick + wait) {
+            Some(overdue) if overdue < until => {
+                self.wait(overdue).await;
+                if self.context.clock.tick() >= overdue {
+                    self.announce_unconfirmed().await;
+                }
+            }
+            _ => self.wait(until).await,
         }
     }
 

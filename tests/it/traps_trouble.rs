@@ -131,7 +131,7 @@ async fn a_call_whose_grace_ends_while_the_pbx_is_away_is_told_as_it_was_last_se
             office.pbx.fault(endpoint, fault.clone(), FOR_EVER);
         }
         let told = office.pass_until(&running, HOUR, 10 * SECOND, || office.webhook.accepted() == 1).await;
-        assert!(told.is_some_and(|after| after >= MINUTE && after <= 6 * MINUTE), "{fault:?}: {told:?}");
+        assert!(told.is_some_and(|after| after >= MINUTE && after <= 100 * SECOND), "{fault:?}: {told:?}");
         office.pbx.clear_faults();
         office.pass(&running, 10 * MINUTE, 10 * SECOND).await;
         running.stop().await;
