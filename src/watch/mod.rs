@@ -9,16 +9,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Moment};
-use crate::condition::PbxTrouble;
 use crate::cursor::{Cursor, ahead};
 use crate::event::{Event, EventId, Standing};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::names::Names;
-use crate::outbox::FailureKind;
+use crate::pbx::Pbx;
 use crate::pbx::budget::{self, Budget};
 use crate::pbx::report::Ended;
-use crate::pbx::{Pbx, PbxError};
 use crate::route::Router;
 use crate::store::{Source, Store, StoreError};
 use crate::track::{self, Rules};
@@ -31,20 +29,13 @@ mod plan;
 mod pushed;
 mod read;
 mod timing;
+mod trouble;
 mod walk;
 
 use plan::{Agenda, Step};
 use pushed::Pushed;
+use trouble::{Trouble, condition, outcome};
 use walk::Walk;
-
-/// The longest wait after a failure of the PBX: a missed call should not wait much longer than the outage.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
-
-/// The longest wait after the store could not take what was read.
-const LONGEST_STORE_PAUSE: Duration = Duration::from_secs(30);
-
-/// The longest wait after a refused key: a person must act, and a storm of requests would not help them.
-const LONGEST_REFUSAL: Duration = Duration::from_secs(300);
 
 /// The settings of one source.
 #[derive(Debug, Clone)]
@@ -116,15 +107,6 @@ pub struct Watcher {
 /// What a watcher has asked of the PBX lately: the vendor counts on over a reload.
 #[derive(Debug, Clone)]
 pub struct Asked(Budget);
-
-/// Why a read ended early.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error(transparent)]
-    Pbx(#[from] PbxError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 impl Watcher {
     /// Takes up where the store says that the last one stopped.
@@ -319,7 +301,7 @@ impl Watcher {
             match &result {
                 Ok(()) => self.context.health.read(&self.source, started),
                 Err(Trouble::Pbx(error)) => {
-                    self.context.health.not_read(&self.source, trouble(error), &error.to_string(), started);
+                    self.context.health.not_read(&self.source, condition(error), &error.to_string(), started);
                 }
                 // The store's own trouble is seen by asking the store.
                 Err(Trouble::Store(_)) => {}
@@ -360,77 +342,5 @@ impl Watcher {
             }
             Step::Wait(_) => Ok(()),
         }
-    }
-
-    fn back_off(&mut self, step: Step, trouble: &Trouble) {
-        let now = self.context.clock.tick();
-        self.failures = self.failures.saturating_add(1);
-        let doubled = self.settings.every.saturating_mul(1 << (self.failures.clamp(1, 8) - 1));
-        let wait = match trouble {
-            Trouble::Pbx(PbxError::Auth { .. }) => {
-                doubled.max(Duration::from_secs(60)).min(LONGEST_REFUSAL.max(self.settings.every))
-            }
-            Trouble::Pbx(PbxError::RateLimited { wait }) => rate_limit_wait(*wait),
-            // It costs nobody anything, and what waits here is told as soon as there is room.
-            Trouble::Store(_) => doubled.min(LONGEST_STORE_PAUSE.max(self.settings.every)),
-            Trouble::Pbx(_) => doubled.min(LONGEST_BACKOFF.max(self.settings.every)),
-        };
-        match (trouble, step) {
-            (Trouble::Pbx(PbxError::RateLimited { .. }), _) => self.budget.exhaust(now + wait),
-            (Trouble::Pbx(PbxError::Auth { .. }) | Trouble::Store(_), _) | (_, Step::Head | Step::Wait(_)) => {
-                self.agenda.not_before = now + wait;
-            }
-            // Deep and dated pages are slow and may time out: the newest page is not late because of them.
-            (_, Step::FollowUp) => self.agenda.follow_up = now + wait.max(Duration::from_secs(60)),
-            (_, Step::CatchUp) => self.agenda.catch_up = now + wait.max(Duration::from_secs(60)),
-        }
-        let (account, source) = (self.source.account.as_str(), self.source.kind.as_str());
-        let again_in = crate::units::format_duration(Duration::from_secs(wait.as_secs().max(1)));
-        if self.failures > 1 {
-            let failures = self.failures;
-            tracing::debug!(account, source, again_in, failures, error = %trouble, "still cannot be read");
-        } else if let Trouble::Pbx(PbxError::Auth { .. }) = trouble {
-            tracing::error!(
-                account, source, again_in, error = %trouble,
-                "the PBX refuses the API key: nothing is seen until it is mended; check `api_key` of this account"
-            );
-        } else if let Trouble::Store(_) = trouble {
-            tracing::error!(account, source, again_in, error = %trouble, "what was read could not be stored; it is read again");
-        } else {
-            tracing::warn!(account, source, again_in, error = %trouble, "the PBX could not be read");
-        }
-    }
-}
-
-/// The vendor names no wait with a 429; when it does, it is kept to, within reason.
-fn rate_limit_wait(named: Option<Duration>) -> Duration {
-    named.unwrap_or(Duration::from_secs(30)).min(Duration::from_secs(3600))
-}
-
-fn outcome(result: &Result<(), Trouble>) -> &'static str {
-    match result {
-        Ok(()) => "ok",
-        Err(Trouble::Store(_)) => "store",
-        Err(Trouble::Pbx(error)) => match error {
-            PbxError::Auth { .. } => "auth",
-            PbxError::RateLimited { .. } => "rate_limited",
-            PbxError::Unreachable(_) => "unreachable",
-            PbxError::NotFound | PbxError::Refused { .. } => "refused",
-            PbxError::Trouble { .. } => "trouble",
-            PbxError::Garbled { .. } => "garbled",
-        },
-    }
-}
-
-/// By what a person does about it.
-fn trouble(error: &PbxError) -> PbxTrouble {
-    match error {
-        PbxError::Auth { .. } => PbxTrouble::WrongKey,
-        PbxError::RateLimited { .. } => PbxTrouble::RateLimited,
-        PbxError::Unreachable(error) if error.kind == FailureKind::Tls => PbxTrouble::Tls,
-        PbxError::Unreachable(_) => PbxTrouble::Unreachable,
-        PbxError::NotFound | PbxError::Refused { .. } => PbxTrouble::Refused,
-        PbxError::Trouble { .. } => PbxTrouble::Trouble,
-        PbxError::Garbled { .. } => PbxTrouble::Garbled,
     }
 }

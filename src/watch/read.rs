@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Watcher;
+use super::trouble::{Trouble, rate_limit_wait};
 use super::walk::{self, Ask, Walk};
-use super::{Trouble, Watcher, rate_limit_wait};
 use crate::cursor::{ahead, back};
 use crate::event::{Closed, Event, EventId, Kind, Record, Standing};
 use crate::pbx::{CallQuery, Page, PbxError, VoicemailQuery};
