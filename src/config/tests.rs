@@ -311,8 +311,20 @@ fn events_that_no_rule_matches_are_noticed() {
     }
     for rules in [
         "  - {when: {queue: \"1\"}, notify: mail}\n  - mute: true\n",
+        "  - {when: {withheld: true}, mute: true}\n  - {when: {withheld: false}, notify: mail}\n",
         "  - {when: {event: call.missed}, notify: mail}\n  - {when: {event: voicemail.new, account: main}, mute: true}\n",
     ] {
         assert!(!unmatched(rules), "{rules}");
     }
+}
+
+#[test]
+fn of_what_is_not_watched_no_rule_needs_to_match_anything() {
+    let rules = "routes: {when: {event: voicemail.new}, notify: mail}\n";
+    let unmatched = |watch: &str| {
+        let text = MINIMAL.replace("routes:\n  - notify: mail\n", &format!("{rules}watch: {{{watch}}}\n"));
+        some_match_nothing(&parsed(&text).unwrap_or_else(|problems| panic!("{problems}")))
+    };
+    assert!(unmatched("missed_calls: {enabled: true}"));
+    assert!(!unmatched("missed_calls: {enabled: false}"));
 }
