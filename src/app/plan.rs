@@ -168,6 +168,27 @@ pub fn renderer(config: &Config) -> Result<Renderer, StartError> {
     made.map_err(|problems| StartError::Config(problems.join("\n")))
 }
 
+/// Every template that cannot be used, or fails with a sample, with the key of the configuration that names it.
+pub fn template_problems(config: &Config) -> Vec<(String, String)> {
+    let Ok(timezone) = timezone(config) else { return Vec::new() };
+    let mut problems = Vec::new();
+    let mut add = |key: &str, found: Vec<String>| problems.extend(found.into_iter().map(|what| (key.to_owned(), what)));
+    let renderer = Renderer::new(config.templates.as_deref(), timezone.clone());
+    let found = renderer.as_ref().map_or_else(Vec::clone, Renderer::check);
+    add("templates", found);
+    if let Ok(mut renderer) = renderer.or_else(|_| Renderer::new(None, timezone)) {
+        let mut tried: Vec<Body> = Vec::new();
+        for (index, channel) in config.channels.iter().enumerate() {
+            // What several channels share is told of the first.
+            if let Some(body) = body(channel).filter(|body| !tried.contains(body)) {
+                add(&format!("channels[{index}].body_template"), renderer.try_body(&body));
+                tried.push(body);
+            }
+        }
+    }
+    problems
+}
+
 /// How a channel's messages look.
 fn look(config: &Config, channel: &config::Channel) -> Look {
     Look {

@@ -23,7 +23,7 @@ mod routes;
 mod schedules;
 mod summaries;
 
-pub(crate) use reach::some_match_nothing;
+pub(crate) use reach::unmatched;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The PBX refuses a longer range in one request.

@@ -5,27 +5,29 @@ use super::super::shape::{Config, Route, When};
 use crate::event::{EventType, Kind};
 use crate::number::Pattern;
 
+mod example;
 mod search;
 
+use example::example;
 use search::{Answer, Asked, Search, World};
 
 /// Whether every rule is left an event by those before it.
 pub(super) fn check(routes: &[Route], accounts: Option<&[&str]>, findings: &mut Findings<'_>) {
     let mut search = Search::new(World { accounts, events: &EventType::FIRST });
-    let asked: Vec<Asked<'_>> = routes.iter().map(|route| Asked::new(&route.when)).collect();
+    let asked = asked(routes);
     for (index, route) in routes.iter().enumerate() {
         let path = format!("routes[{index}]");
-        if search.left(&asked[index], []) == Answer::Nothing {
+        if search.left(&asked[index], []).is_nothing() {
             if let Some((message, hint)) = contradiction(&route.when) {
                 findings.at(&format!("{path}.when"), message, Some(hint));
             }
             continue;
         }
         let before = || (0..index).filter(|earlier| !routes[*earlier].r#continue);
-        if search.left(&asked[index], before().map(|earlier| &asked[earlier])) != Answer::Nothing {
+        if !search.left(&asked[index], before().map(|earlier| &asked[earlier])).is_nothing() {
             continue;
         }
-        let alone = before().find(|earlier| search.left(&asked[index], [&asked[*earlier]]) == Answer::Nothing);
+        let alone = before().find(|earlier| search.left(&asked[index], [&asked[*earlier]]).is_nothing());
         let (message, hint) = match alone {
             Some(earlier) => {
                 let line = findings.place(&format!("routes[{earlier}]")).line;
@@ -68,8 +70,8 @@ fn contradiction(when: &When) -> Option<(String, String)> {
     Some((format!("can never match: {what}"), hint.to_owned()))
 }
 
-/// Whether there are events that no rule matches: nobody would be told of them, and nothing would say so.
-pub(crate) fn some_match_nothing(config: &Config) -> bool {
+/// An event that no rule matches, in words, if there is any: nobody would be told of it.
+pub(crate) fn unmatched(config: &Config) -> Option<String> {
     let accounts: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
     let watched = |event: &EventType| match event.kind() {
         Kind::Call => config.watch.missed_calls.enabled,
@@ -77,7 +79,13 @@ pub(crate) fn some_match_nothing(config: &Config) -> bool {
     };
     let events: Vec<EventType> = EventType::FIRST.into_iter().filter(watched).collect();
     let everything = When::default();
-    let asked: Vec<Asked<'_>> = config.routes.iter().map(|route| Asked::new(&route.when)).collect();
-    let mut search = Search::new(World { accounts: Some(&accounts), events: &events });
-    search.left(&Asked::new(&everything), &asked) == Answer::Something
+    let (everything, asked) = (Asked::new(&everything), asked(&config.routes));
+    match Search::new(World { accounts: Some(&accounts), events: &events }).left(&everything, &asked) {
+        Answer::Something(left) => Some(example(&left, &asked)),
+        Answer::Nothing | Answer::Unknown => None,
+    }
+}
+
+fn asked(routes: &[Route]) -> Vec<Asked<'_>> {
+    routes.iter().map(|route| Asked::new(&route.when)).collect()
 }

@@ -27,7 +27,20 @@ pub(super) enum Aspect {
 }
 
 impl Aspect {
-    const ALL: [Self; 6] = [Self::Event, Self::Account, Self::Queue, Self::Extension, Self::Number, Self::Caller];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Event, Self::Account, Self::Queue, Self::Extension, Self::Number, Self::Caller];
+
+    /// Its key.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Account => "account",
+            Self::Queue => "queue",
+            Self::Extension => "extension",
+            Self::Number => "number",
+            Self::Caller => "caller",
+        }
+    }
 }
 
 /// What an event may have there, as far as rules can tell.
@@ -80,7 +93,16 @@ impl<'r> Asked<'r> {
 
     /// How many keys there are to miss it by.
     fn keys(&self) -> usize {
-        self.aspects.len() + usize::from(!self.during.is_empty()) + usize::from(!self.outside.is_empty())
+        self.aspects.len() + self.times().count()
+    }
+
+    /// The schedules that it names, and whether one of them must be open, or closed.
+    pub(super) fn times(&self) -> impl Iterator<Item = (&'r [String], bool)> + use<'r> {
+        [(self.during, true), (self.outside, false)].into_iter().filter(|(names, _)| !names.is_empty())
+    }
+
+    pub(super) fn names_callers(&self) -> bool {
+        !self.caller.is_empty()
     }
 
     fn takes(&self, aspect: Aspect, value: Value<'_>) -> bool {
@@ -145,19 +167,24 @@ pub(super) struct World<'r> {
 
 /// Events that are left by the rules so far: any of the values, with the schedules as they are given here.
 #[derive(Debug, Clone)]
-struct Left<'r> {
+pub(super) struct Left<'r> {
     values: [Vec<Value<'r>>; 6],
     open: BTreeMap<&'r str, bool>,
 }
 
 /// What the search has found.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// There is one.
-    Something,
+#[derive(Debug)]
+pub(super) enum Answer<'r> {
+    Something(Left<'r>),
     Nothing,
     /// It would take too long.
     Unknown,
+}
+
+impl Answer<'_> {
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
 }
 
 /// Answers questions for as long as that does not take too long.
@@ -172,7 +199,11 @@ impl<'r> Search<'r> {
     }
 
     /// Looks for an event that `asked` takes and none of `earlier` does.
-    pub(super) fn left(&mut self, asked: &'r Asked<'r>, earlier: impl IntoIterator<Item = &'r Asked<'r>>) -> Answer {
+    pub(super) fn left(
+        &mut self,
+        asked: &'r Asked<'r>,
+        earlier: impl IntoIterator<Item = &'r Asked<'r>>,
+    ) -> Answer<'r> {
         let values = Aspect::ALL.map(|aspect| asked.values(aspect, &self.world));
         let all = Left { values, open: BTreeMap::new() };
         if all.values.iter().any(Vec::is_empty) {
@@ -189,12 +220,12 @@ impl<'r> Search<'r> {
     }
 }
 
-fn search<'r>(all: &Left<'r>, asked: &Asked<'r>, earlier: &[&Asked<'r>], steps: &mut usize) -> Answer {
+fn search<'r>(all: &Left<'r>, asked: &Asked<'r>, earlier: &[&Asked<'r>], steps: &mut usize) -> Answer<'r> {
     for start in all.times(asked) {
         let mut open = vec![(start, 0)];
         while let Some((left, from)) = open.pop() {
             let next = (from..earlier.len()).find(|next| !left.is_beside(earlier[*next]));
-            let Some(next) = next else { return Answer::Something };
+            let Some(next) = next else { return Answer::Something(left) };
             let Some(fewer) = steps.checked_sub(next - from + 1) else { return Answer::Unknown };
             *steps = fewer;
             open.extend(left.past(earlier[next]).into_iter().rev().map(|left| (left, next + 1)));
@@ -223,13 +254,23 @@ impl<'r> Left<'r> {
     }
 
     /// Whether a rule takes none of them, whatever becomes of what is not given.
-    fn is_beside(&self, rule: &Asked<'_>) -> bool {
-        let all = |names: &[String], open| {
-            !names.is_empty() && names.iter().all(|name| self.open.get(name.as_str()) == Some(&open))
-        };
-        rule.aspects.iter().any(|aspect| self.values[*aspect as usize].iter().all(|value| !rule.takes(*aspect, *value)))
-            || all(rule.during, false)
-            || all(rule.outside, true)
+    fn is_beside(&self, rule: &Asked<'r>) -> bool {
+        rule.aspects.iter().any(|aspect| self.is_beside_by(*aspect, rule)) || self.time_beside(rule).is_some()
+    }
+
+    pub(super) fn is_beside_by(&self, aspect: Aspect, rule: &Asked<'_>) -> bool {
+        self.values[aspect as usize].iter().all(|value| !rule.takes(aspect, *value))
+    }
+
+    /// The schedules by which a rule takes none of them, and whether these are open here.
+    pub(super) fn time_beside(&self, rule: &Asked<'r>) -> Option<(&'r [String], bool)> {
+        let all = |names: &[String], open| names.iter().all(|name| self.open.get(name.as_str()) == Some(&open));
+        rule.times().map(|(names, open)| (names, !open)).find(|(names, open)| all(names, *open))
+    }
+
+    /// Any of the values will do.
+    pub(super) fn first(&self, aspect: Aspect) -> Value<'r> {
+        self.values[aspect as usize].first().copied().unwrap_or(Value::Other)
     }
 
     /// Those that a rule does not take, by the key that they differ in: no event of one is one of those before it, as
@@ -237,10 +278,10 @@ impl<'r> Left<'r> {
     fn past(&self, rule: &Asked<'r>) -> Vec<Self> {
         let mut rest = self.clone();
         let mut past = Vec::new();
-        for (names, open) in [(rule.during, false), (rule.outside, true)] {
-            past.extend((!names.is_empty()).then(|| rest.at(names.iter().map(String::as_str), open)).flatten());
+        for (names, open) in rule.times() {
+            past.extend(rest.at(names.iter().map(String::as_str), !open));
             if let [only] = names {
-                let Some(others) = rest.at([only.as_str()], !open) else { return past };
+                let Some(others) = rest.at([only.as_str()], open) else { return past };
                 rest = others;
             }
         }
