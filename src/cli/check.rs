@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::{Failure, route, say};
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Examined};
 use crate::http;
 use crate::schedule::holidays;
 
@@ -15,7 +15,7 @@ use crate::schedule::holidays;
 pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, Failure> {
     let file = path.display().to_string();
     let mut examined = config::examine(&file, path, environment)?;
-    for (key, problem) in examined.sound().map(problems).unwrap_or_default() {
+    for (key, problem) in problems(&examined) {
         examined.add(&key, &problem);
     }
     let config = examined.into_result()?;
@@ -33,9 +33,14 @@ pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
     Ok(config)
 }
 
-/// What is wrong with a configuration whose values are right each by itself: by the keys that it is told of.
-fn problems(config: &Config) -> Vec<(String, String)> {
-    let mut problems = app::template_problems(config);
+/// What is wrong besides the values, by the keys that it is told of. Templates stand for themselves; the rest would be
+/// judged by values that are wrong.
+fn problems(examined: &Examined<'_>) -> Vec<(String, String)> {
+    let Some(config) = examined.config() else { return Vec::new() };
+    let mut problems = app::template_problems(config, |key| examined.is_read(key));
+    if !examined.is_sound() {
+        return problems;
+    }
     problems.extend(channel_problems(config));
     problems.extend(route::test_problems(config));
     problems.extend(config::unmatched(config).map(|example| {

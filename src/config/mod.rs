@@ -42,9 +42,19 @@ pub struct Examined<'f> {
 }
 
 impl Examined<'_> {
-    /// The configuration, when nothing is wrong with it so far.
-    pub fn sound(&self) -> Option<&Config> {
-        self.config.as_ref().filter(|_| self.findings.is_empty())
+    /// The configuration. Good for further checks, and for use when it is sound.
+    pub fn config(&self) -> Option<&Config> {
+        self.config.as_ref()
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Whether the value of `path` is the one that was written, and not a filler in the place of what cannot be read.
+    pub fn is_read(&self, path: &str) -> bool {
+        !self.findings.is_spoiled(path)
     }
 
     /// Adds a problem that somebody else has found with the value of `path`. A hint may follow the message on a line of

@@ -178,6 +178,41 @@ fn check_tells_each_mistake_of_a_template_once_with_the_key_that_names_it() {
 }
 
 #[test]
+fn check_looks_at_the_templates_of_a_configuration_that_is_wrong_elsewhere() {
+    let folder = small();
+    fs::create_dir_all(folder.path().join("mine")).unwrap();
+    fs::write(folder.path().join("mine/subject.hbs"), "").unwrap();
+    fs::write(folder.path().join("b.hbs"), "{\"t\": \"{{titel}}\"}").unwrap();
+    let hook = |keys: &str| format!("  - {{type: webhook, url: 'https://crm.example.com', {keys}}}\n");
+    let hooks = [
+        hook("name: one, body_template: b.hbs, recording: perhaps"),
+        hook("name: two, body_template: [c.hbs]"),
+        hook("name: three, body_template: d.hbs, content_type: application/jsn"),
+        hook("name: four, body_template: '${NOWHERE}.hbs'"),
+        hook("name: five, body_template: e.hbs"),
+    ];
+    let yaml = SMALL.replace("routes:", &format!("{}templates: mine\ntimezone: Mars/Olympus\nroutes:", hooks.concat()));
+    configure(folder.path(), &yaml.replace("notify: [mail,", "when: {queue: '1'}, notify: [mial,"));
+    let told = run(folder.path(), &["check"]).stderr;
+    let lines: Vec<&str> = told.lines().filter(|line| !line.contains("these can be replaced")).collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    error: ./config.yaml:6:79: channels[3].body_template: b.hbs:1:8: there is no variable `titel` (with the sample `digest`)
+    error: ./config.yaml:6:97: channels[3].recording: unknown value `perhaps`; expected one of `attach`, `link`, `none`
+    error: ./config.yaml:7:64: channels[4].body_template: expected text, found a list
+    error: ./config.yaml:8:102: channels[5].content_type: is not a content type that bodies can be made for
+      hint: application/json, application/x-www-form-urlencoded, application/xml, text/html, text/plain; always in UTF-8
+    error: ./config.yaml:9:80: channels[6].body_template: the variable `NOWHERE` is not set
+      hint: set it in the environment of ringback, or give a default: `${NOWHERE:-…}`
+    error: ./config.yaml:10:80: channels[7].body_template: e.hbs: cannot be read: No such file or directory (os error 2)
+    error: ./config.yaml:11:12: templates: mine/subject.hbs: replaces no built-in template
+    error: ./config.yaml:12:11: timezone: there is no such time zone
+      hint: an IANA name, such as Europe/Istanbul
+    error: ./config.yaml:13:40: routes[0].notify[0]: there is no channel of this name
+      hint: did you mean `mail`?
+    ");
+}
+
+#[test]
 fn render_shows_what_every_channel_would_be_sent() {
     let folder = small();
     for event in ["call.missed", "voicemail.new"] {
