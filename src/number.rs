@@ -98,12 +98,42 @@ impl Pattern {
     pub fn matches(&self, number: &PhoneNumber) -> bool {
         match &self.0 {
             Named::Line(line) => line.as_deref() == Some(&*self::line(number)),
-            Named::Digits { written, international } => {
-                let key = line(number);
-                key.starts_with(written) || international.as_ref().is_some_and(|prefix| key.starts_with(prefix))
-            }
+            Named::Digits { .. } => self.begins(&line(number)),
             Named::Text(prefix) => number.expose().raw.starts_with(prefix),
         }
+    }
+
+    /// Whether there is no number at all that it could name: what was written is what stands where one is withheld.
+    pub fn names_nothing(&self) -> bool {
+        matches!(self.0, Named::Line(None))
+    }
+
+    /// Whether it names every number, those that nobody has thought of too.
+    pub fn names_all(&self) -> bool {
+        matches!(&self.0, Named::Text(prefix) if prefix.is_empty())
+    }
+
+    /// Whether it surely names every number that `other` names.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Named::Text(prefix), Named::Text(narrower)) => narrower.starts_with(prefix),
+            (_, Named::Line(None)) => true,
+            _ if self.names_all() => true,
+            (Named::Line(line), Named::Line(other)) => line == other,
+            (Named::Digits { .. }, Named::Line(Some(key))) => self.begins(key),
+            (Named::Digits { .. }, Named::Digits { written, international }) => {
+                self.begins(written) && international.as_ref().is_none_or(|prefix| self.begins(prefix))
+            }
+            // Of what is no number the key is the text itself; a number may be written in more ways than one.
+            (Named::Text(prefix), Named::Line(Some(key))) => compact(key).is_none() && key.starts_with(prefix),
+            _ => false,
+        }
+    }
+
+    /// Whether it is a prefix that a `key`, or the beginning of one, begins with.
+    fn begins(&self, key: &str) -> bool {
+        let Named::Digits { written, international } = &self.0 else { return false };
+        key.starts_with(written) || international.as_ref().is_some_and(|prefix| key.starts_with(prefix))
     }
 }
 
@@ -489,6 +519,29 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_covers_another_in_whatever_notation_both_are_written() {
+        for (wide, narrow) in [
+            ("0532*", "0532 111*"),
+            ("0532*", "+90 532 111 22 33"),
+            ("0532*", "+90532*"),
+            ("05321112233", "+905321112233"),
+            ("+49*", "0049 30 27590915"),
+            ("*", "10*"),
+            ("*", "abc*"),
+            ("a*", "abc"),
+            ("0532*", "gizli"),
+        ] {
+            assert!(Pattern::new(wide).covers(&Pattern::new(narrow)), "{wide} {narrow}");
+        }
+        // Neither the digits of a city nor those of a number that is dialled in part only.
+        for (wide, narrow) in
+            [("22*", "0224*"), ("22*", "2241234567"), ("+90532*", "0532*"), ("0532*", "*"), ("+*", "+90*")]
+        {
+            assert!(!Pattern::new(wide).covers(&Pattern::new(narrow)), "{wide} {narrow}");
+        }
+    }
+
+    #[test]
     fn the_turkish_i_folds_to_one_letter() {
         assert_eq!(fold_turkish("İIıi"), "iiii");
         assert_eq!(fold_turkish("I\u{307}i\u{307}"), "ii");
@@ -497,7 +550,23 @@ mod tests {
         assert_eq!(fold_turkish("ŞĞÜÖÇ"), "şğüöç");
     }
 
+    fn short() -> impl Strategy<Value = String> {
+        prop_oneof!["[+]?[0-9]{0,3}", "(0|90|[+]90|0090)53[0-9]{0,2}", "[ab]{0,2}", "0532111223[0-4]", "[+]"]
+    }
+
     proptest! {
+        #[test]
+        fn a_pattern_that_covers_another_names_whatever_that_one_names(
+            wide in short(), narrow in short(), stars in prop::array::uniform2(prop::bool::ANY), rest in short(),
+        ) {
+            let pattern = |text: &str, star| Pattern::new(&format!("{text}{}", if star { "*" } else { "" }));
+            let (wide, other) = (pattern(&wide, stars[0]), pattern(&narrow, stars[1]));
+            let number = parse(&format!("{narrow}{rest}")).number;
+            if let Some(number) = number.filter(|number| other.matches(number) && wide.covers(&other)) {
+                prop_assert!(wide.matches(&number), "{wide:?} {other:?}");
+            }
+        }
+
         #[test]
         fn parsing_never_panics_and_an_e164_has_8_to_15_digits(text in "\\PC*|[+0-9() .-]{0,40}|(00|\\+)[0-9]{0,20}") {
             if let Some(number) = parse(&text).number {

@@ -39,7 +39,7 @@ mod tasks;
 mod upkeep;
 mod vigil;
 
-pub use plan::{build_channel, lane_settings, pbx, renderer, timezone};
+pub use plan::{build_channel, lane_settings, pbx, renderer, template_problems, timezone};
 pub use readers::Readers;
 pub use running::{ReloadError, Reloads, RunError, Running};
 

@@ -168,6 +168,32 @@ pub fn renderer(config: &Config) -> Result<Renderer, StartError> {
     made.map_err(|problems| StartError::Config(problems.join("\n")))
 }
 
+/// Every template that cannot be used, or fails with a sample, with the key of the configuration that names it.
+/// Something else may be wrong with the configuration; `is_read` says which of its keys hold what was written.
+pub fn template_problems(config: &Config, is_read: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    // A zone that is not there is told by itself, and no template fails by it.
+    let timezone = timezone(config).unwrap_or(TimeZone::UTC);
+    let mut problems = Vec::new();
+    let mut add = |key: &str, found: Vec<String>| problems.extend(found.into_iter().map(|what| (key.to_owned(), what)));
+    let folder = config.templates.as_deref().filter(|_| is_read("templates"));
+    let renderer = Renderer::new(folder, timezone.clone());
+    let found = renderer.as_ref().map_or_else(Vec::clone, Renderer::check);
+    add("templates", found);
+    if let Ok(mut renderer) = renderer.or_else(|_| Renderer::new(None, timezone)) {
+        let mut tried: Vec<Body> = Vec::new();
+        for (index, channel) in config.channels.iter().enumerate() {
+            let key = |key: &str| format!("channels[{index}].{key}");
+            let is_read = ["body_template", "content_type"].iter().all(|name| is_read(&key(name)));
+            // What several channels share is told of the first.
+            if let Some(body) = body(channel).filter(|body| is_read && !tried.contains(body)) {
+                add(&key("body_template"), renderer.try_body(&body));
+                tried.push(body);
+            }
+        }
+    }
+    problems
+}
+
 /// How a channel's messages look.
 fn look(config: &Config, channel: &config::Channel) -> Look {
     Look {
@@ -183,7 +209,7 @@ fn body(channel: &config::Channel) -> Option<Body> {
     let ChannelKind::Webhook(keys) = &channel.kind else { return None };
     let template = keys.body_template.clone()?;
     // One that is not known has not passed the configuration's checks.
-    let format = BodyFormat::of(keys.content_type()).unwrap_or(BodyFormat::Text);
+    let format = BodyFormat::of(keys.content_type())?;
     Some(Body { template, format })
 }
 

@@ -7,28 +7,18 @@ use jiff::tz::TimeZone;
 use super::{Failure, route, say};
 use crate::app;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Examined};
 use crate::http;
 use crate::schedule::holidays;
 
 /// Everything that can be known to be wrong without asking anybody.
 pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, Failure> {
-    let config = config::load(path, environment)?;
-    let mut problems = Vec::new();
-    match app::renderer(&config) {
-        Ok(renderer) => problems.extend(renderer.check().into_iter().map(|problem| format!("templates: {problem}"))),
-        Err(error) => problems.push(format!("templates: {error}")),
+    let file = path.display().to_string();
+    let mut examined = config::examine(&file, path, environment)?;
+    for (key, problem) in problems(&examined) {
+        examined.add(&key, &problem);
     }
-    problems.extend(channel_problems(&config));
-    problems.extend(route::test_problems(&config));
-    if config::some_match_nothing(&config) {
-        let problem = "routes: there are events that no rule matches, and nobody would be told of them\n\
-                       hint: end with a rule without `when`, with `mute: true` when that is meant";
-        problems.push(problem.to_owned());
-    }
-    if !problems.is_empty() {
-        return Err(Failure::Usage(problems.join("\nerror: ")));
-    }
+    let config = examined.into_result()?;
     for warning in warnings(&config) {
         say(&format!("note: {warning}"));
     }
@@ -41,6 +31,26 @@ pub(super) fn check(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -
         counted(config.tests.len(), "test")
     ));
     Ok(config)
+}
+
+/// What is wrong besides the values, by the keys that it is told of. Templates stand for themselves; the rest would be
+/// judged by values that are wrong.
+fn problems(examined: &Examined<'_>) -> Vec<(String, String)> {
+    let Some(config) = examined.config() else { return Vec::new() };
+    let mut problems = app::template_problems(config, |key| examined.is_read(key));
+    if !examined.is_sound() {
+        return problems;
+    }
+    problems.extend(channel_problems(config));
+    problems.extend(route::test_problems(config));
+    problems.extend(config::unmatched(config).map(|example| {
+        let problem = format!(
+            "there are events that no rule matches, and nobody would be told of them, for example of {example}\n\
+             hint: end with a rule without `when`, with `mute: true` when that is meant"
+        );
+        ("routes".to_owned(), problem)
+    }));
+    problems
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -69,19 +79,17 @@ pub(super) fn schema() -> Result<(), Failure> {
     Ok(())
 }
 
-fn channel_problems(config: &Config) -> Vec<String> {
+fn channel_problems(config: &Config) -> Vec<(String, String)> {
     let client = match http::client(1) {
         Ok(client) => client,
-        Err(error) => return vec![error.to_string()],
+        Err(error) => return vec![("channels".to_owned(), error.to_string())],
     };
-    config
-        .channels
-        .iter()
-        .filter_map(|channel| {
-            let settings = app::lane_settings(config, channel);
-            app::build_channel(channel, &settings, client.clone()).err().map(|error| error.to_string())
-        })
-        .collect()
+    let problem = |(index, channel): (usize, &config::Channel)| {
+        let settings = app::lane_settings(config, channel);
+        let error = app::build_channel(channel, &settings, client.clone()).err()?;
+        Some((format!("channels[{index}]"), error.to_string()))
+    };
+    config.channels.iter().enumerate().filter_map(problem).collect()
 }
 
 #[cfg(test)]

@@ -96,11 +96,11 @@ fn escalation(config: &Config, route: &Route) -> impl Iterator<Item = String> {
     })
 }
 
-/// What the tests of the configuration find: one sentence for each that fails.
-pub(super) fn test_problems(config: &Config) -> Vec<String> {
+/// What the tests of the configuration find: key and sentence for each that fails.
+pub(super) fn test_problems(config: &Config) -> Vec<(String, String)> {
     let rules = match Rules::new(config) {
         Ok(rules) => rules,
-        Err(failure) => return vec![failure.to_string()],
+        Err(failure) => return vec![("timezone".to_owned(), failure.to_string())],
     };
     let tests = config.tests.iter().enumerate();
     tests.filter_map(|(position, test)| rules.test_problem(config, position, test)).collect()
@@ -161,10 +161,10 @@ impl Rules {
         Ok(zoned.timestamp())
     }
 
-    fn test_problem(&self, config: &Config, position: usize, test: &RouteTest) -> Option<String> {
+    fn test_problem(&self, config: &Config, position: usize, test: &RouteTest) -> Option<(String, String)> {
         let sample = match self.sample(config, &test.given) {
             Ok(sample) => sample,
-            Err(what) => return Some(format!("tests[{position}].given.at: {what}")),
+            Err(what) => return Some((format!("tests[{position}].given.at"), what)),
         };
         let (mut told, rules) = match self.router.decide(&sample.subject()) {
             Decision::Notify(channels) => channels.into_iter().unzip(),
@@ -184,7 +184,7 @@ impl Rules {
         let mut rules: Vec<String> = rules.iter().map(|rule| format!("routes[{rule}]")).collect();
         rules.dedup();
         let mut problem = format!(
-            "tests[{position}]: expected [{}], but [{}] would be told{}{}",
+            "expected [{}], but [{}] would be told{}{}",
             expected.join(", "),
             told.join(", "),
             if rules.is_empty() { ": no route matches" } else { " by " },
@@ -196,7 +196,7 @@ impl Rules {
                 let _ = write!(problem, "; {what}: {}", names.join(", "));
             }
         }
-        Some(problem)
+        Some((format!("tests[{position}]"), problem))
     }
 }
 

@@ -18,11 +18,12 @@ mod escalate;
 mod health;
 mod http;
 mod push;
+mod reach;
 mod routes;
 mod schedules;
 mod summaries;
 
-pub(crate) use routes::some_match_nothing;
+pub(crate) use reach::unmatched;
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The PBX refuses a longer range in one request.

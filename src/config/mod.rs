@@ -26,7 +26,7 @@ mod tests;
 
 use std::path::{Component, Path, PathBuf};
 
-pub(crate) use check::some_match_nothing;
+pub(crate) use check::unmatched;
 pub use problems::{Problem, Problems};
 pub use schema::schema;
 pub use shape::*;
@@ -35,14 +35,69 @@ use crate::body::BodyTemplate;
 use node::Data;
 use problems::{Findings, Place};
 
+/// A configuration as far as it can be read, and what is wrong with it so far.
+pub struct Examined<'f> {
+    config: Option<Config>,
+    findings: Findings<'f>,
+}
+
+impl Examined<'_> {
+    /// The configuration. Good for further checks, and for use when it is sound.
+    pub fn config(&self) -> Option<&Config> {
+        self.config.as_ref()
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Whether the value of `path` is the one that was written, and not a filler in the place of what cannot be read.
+    pub fn is_read(&self, path: &str) -> bool {
+        !self.findings.is_spoiled(path)
+    }
+
+    /// Adds a problem that somebody else has found with the value of `path`. A hint may follow the message on a line of
+    /// its own: `hint: …`.
+    pub fn add(&mut self, path: &str, problem: &str) {
+        let (message, hint) = match problem.split_once("\nhint: ") {
+            Some((message, hint)) => (message, Some(hint.to_owned())),
+            None => (problem, None),
+        };
+        self.findings.at(path, message, hint);
+    }
+
+    /// The end.
+    ///
+    /// # Errors
+    /// With everything that is wrong, in order of place.
+    pub fn into_result(self) -> Result<Config, Problems> {
+        let file = self.findings.file();
+        self.findings.into_result()?;
+        let cannot = || Findings::only(file, Place::default(), "cannot be read as a configuration", None);
+        self.config.ok_or_else(cannot)
+    }
+}
+
 /// Reads the file at `path`, asking `env` for the variables that it names.
 ///
 /// # Errors
 /// With everything that is wrong with it, in order of place.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Problems> {
-    let file = path.display().to_string();
-    let bytes = load::read_file(&file, path)?;
-    parse(&file, &bytes, path.parent().unwrap_or(Path::new("")), env)
+    examine(&path.display().to_string(), path, env)?.into_result()
+}
+
+/// The same, for whoever goes on looking for problems. `file_name` is what problems call the file.
+///
+/// # Errors
+/// When it is not such that its parts could be looked at.
+pub fn examine<'f>(
+    file_name: &'f str,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Examined<'f>, Problems> {
+    let bytes = load::read_file(file_name, path)?;
+    examine_text(file_name, &bytes, path.parent().unwrap_or(Path::new("")), env)
 }
 
 /// Reads a configuration from memory. `file_name` is what problems call it; relative paths in it start at `base`, but
@@ -57,6 +112,15 @@ pub fn parse(
     base: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, Problems> {
+    examine_text(file_name, text, base, env)?.into_result()
+}
+
+fn examine_text<'f>(
+    file_name: &'f str,
+    text: &[u8],
+    base: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Examined<'f>, Problems> {
     let text = load::text(file_name, text)?;
     let mut findings = Findings::new(file_name);
     let mut root = load::tree(file_name, text, &mut findings)?;
@@ -67,15 +131,16 @@ pub fn parse(
     unsupported::refuse(&mut root, &mut findings);
     interpolate::interpolate(&mut root, env, &mut findings);
     secrets::read_files(&mut root, base, &mut findings);
-    let config = read::config(&mut root, &mut findings);
-    if let Some(config) = &config {
+    let mut config = read::config(&mut root, &mut findings);
+    if let Some(config) = &mut config {
         check::check(config, &mut findings);
+        resolve_paths(config, base);
     }
-    findings.into_result()?;
-    let Some(mut config) = config else {
-        return Err(Findings::only(file_name, Place::default(), "cannot be read as a configuration", None));
-    };
-    config.templates = config.templates.map(|folder| resolve(base, &folder));
+    Ok(Examined { config, findings })
+}
+
+fn resolve_paths(config: &mut Config, base: &Path) {
+    config.templates = config.templates.take().map(|folder| resolve(base, &folder));
     for channel in &mut config.channels {
         if let ChannelKind::Webhook(keys) = &mut channel.kind
             && let Some(BodyTemplate::File(file)) = &mut keys.body_template
@@ -83,7 +148,6 @@ pub fn parse(
             *file = resolve(base, file);
         }
     }
-    Ok(config)
 }
 
 /// A path of the configuration, which starts at the folder of its file; without `.` in its middle.

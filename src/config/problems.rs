@@ -95,6 +95,16 @@ impl<'a> Findings<'a> {
         Problems(findings.list)
     }
 
+    /// What problems call the file.
+    pub(super) fn file(&self) -> &'a str {
+        self.file
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Remembers where the value of `path` stands.
     pub(super) fn locate(&mut self, path: &str, place: Place) {
         self.places.insert(path.to_owned(), place);

@@ -297,22 +297,48 @@ fn a_key_without_a_value_counts_as_not_written() {
 }
 
 #[test]
-fn events_that_no_rule_matches_are_noticed() {
-    let unmatched = |rules: &str| {
-        let text = MINIMAL.replace("routes:\n  - notify: mail\n", &format!("routes:\n{rules}"));
-        some_match_nothing(&parsed(&text).unwrap_or_else(|problems| panic!("{problems}")))
+fn events_that_no_rule_matches_are_noticed_and_one_is_told() {
+    let account = "accounts:\n  - {name: branch, api_key: K1}\n";
+    let unmatched = |rules: &[&str]| {
+        let rules: Vec<_> = rules.iter().map(|when| format!("  - {{when: {{{when}}}, notify: mail}}\n")).collect();
+        let text = MINIMAL.replace("accounts:\n", account);
+        let text = text.replace("  - notify: mail\n", &rules.concat()) + "schedules: {office: {}, nights: {}}\n";
+        unmatched(&parsed(&text).unwrap_or_else(|problems| panic!("{problems}")))
     };
-    for rules in [
-        "  - {when: {queue: \"1\"}, notify: mail}\n",
-        "  - {when: {event: call.missed}, notify: mail}\n",
-        "  - {when: {event: call.missed}, notify: mail}\n  - {when: {event: voicemail.new, caller: \"05*\"}, mute: true}\n",
+    for (rules, example) in [
+        (&["event: call.missed"][..], "a voicemail.new"),
+        (&["queue: '1'", "extension: '7'"], "a call.missed, whose queue and extension no rule names"),
+        (&["event: call.missed", "caller: '05*'"], "a voicemail.new, whose caller no rule names"),
+        (&["withheld: true"], "a call.missed, from a number that is not withheld"),
+        (&["caller: '*'"], "a call.missed, from a number that is withheld"),
+        (&["number: '*'"], "a call.missed, without the number that was called"),
+        (&["during: office", "event: call.missed"], "a voicemail.new, while `office` is closed"),
+        (&["during: office", "outside: nights"], "a call.missed, while `nights` is open and `office` is closed"),
+        (&["account: branch"], "a call.missed of the account `main`"),
+        (
+            &["account: main, during: office", "account: branch"],
+            "a call.missed of the account `main`, while `office` is closed",
+        ),
     ] {
-        assert!(unmatched(rules), "{rules}");
+        assert_eq!(unmatched(rules).as_deref(), Some(example), "{rules:?}");
     }
     for rules in [
-        "  - {when: {queue: \"1\"}, notify: mail}\n  - mute: true\n",
-        "  - {when: {event: call.missed}, notify: mail}\n  - {when: {event: voicemail.new, account: main}, mute: true}\n",
+        &["queue: '1'", ""][..],
+        &["event: call.missed", "event: voicemail.new, account: [main, branch]"],
+        &["withheld: true", "withheld: false"],
+        &["during: office", "outside: office"],
     ] {
-        assert!(!unmatched(rules), "{rules}");
+        assert_eq!(unmatched(rules), None, "{rules:?}");
     }
+}
+
+#[test]
+fn of_what_is_not_watched_no_rule_needs_to_match_anything() {
+    let rules = "routes: {when: {event: voicemail.new}, notify: mail}\n";
+    let unmatched = |watch: &str| {
+        let text = MINIMAL.replace("routes:\n  - notify: mail\n", &format!("{rules}watch: {{{watch}}}\n"));
+        unmatched(&parsed(&text).unwrap_or_else(|problems| panic!("{problems}")))
+    };
+    assert_eq!(unmatched("missed_calls: {enabled: true}").as_deref(), Some("a call.missed"));
+    assert_eq!(unmatched("missed_calls: {enabled: false}"), None);
 }

@@ -14,7 +14,7 @@ use super::text::clean;
 use super::{Look, Renderer, digest, fallback, samples};
 use crate::body::{Body, BodyFormat, BodyTemplate};
 use crate::event::EventType;
-use crate::message::{ChannelType, Locale, WebhookMessage};
+use crate::message::{Locale, WebhookMessage};
 
 /// The longest `title` and `text`, in bytes: whatever the unit in which a service counts, they fit. Discord takes 4096
 /// characters of a description, Telegram 4096 of a message, ntfy 4096 bytes.
@@ -117,19 +117,6 @@ impl Renderer {
             values.insert(name.to_owned(), value);
         }
         super::wrap(&values)
-    }
-
-    /// Renders every body of the configuration with every sample: what fails first with each.
-    pub(super) fn check_bodies(&self, now: Timestamp) -> Vec<(String, String)> {
-        let mut problems: Vec<(String, String)> = Vec::new();
-        for body in &self.bodies {
-            for locale in Locale::ALL {
-                let look = Look { body: Some(body.clone()), ..Look::new(ChannelType::Webhook, locale) };
-                let new = self.check_look(&look, now).into_iter();
-                problems.extend(new.filter(|(new, _)| problems.iter().all(|(old, _)| old != new)).collect::<Vec<_>>());
-            }
-        }
-        problems
     }
 }
 

@@ -143,21 +143,36 @@ impl Renderer {
         Rendered { message, failure }
     }
 
-    /// Renders every template with every sample, and says what fails: the first problem of each message, with the
-    /// sample that shows it.
+    /// Renders every template with every sample, and says what fails: each mistake once, with the first sample that
+    /// shows it.
     pub fn check(&self) -> Vec<String> {
+        let looks =
+            ChannelType::ALL.into_iter().flat_map(|channel| Locale::ALL.map(|locale| Look::new(channel, locale)));
+        let mut problems = self.check_looks(looks);
+        problems.extend(self.bodies.iter().flat_map(|body| self.check_body(body)));
+        problems
+    }
+
+    /// Reads the template of a webhook's body, and says what is wrong with it as [`Renderer::check`] does.
+    pub fn try_body(&mut self, body: &Body) -> Vec<String> {
+        match self.templates.add_bodies(std::slice::from_ref(body)) {
+            Ok(()) => self.check_body(body),
+            Err(problems) => problems,
+        }
+    }
+
+    fn check_body(&self, body: &Body) -> Vec<String> {
+        let look = |locale| Look { body: Some(body.clone()), ..Look::new(ChannelType::Webhook, locale) };
+        self.check_looks(Locale::ALL.into_iter().map(look))
+    }
+
+    fn check_looks(&self, looks: impl Iterator<Item = Look>) -> Vec<String> {
         // The samples' time; any will do.
         let now = Timestamp::UNIX_EPOCH;
-        let mut problems: Vec<(String, String)> = Vec::new();
-        for channel in ChannelType::ALL {
-            for locale in Locale::ALL {
-                let new = self.check_look(&Look::new(channel, locale), now).into_iter();
-                // A shared template fails in many places.
-                problems.extend(new.filter(|(new, _)| problems.iter().all(|(old, _)| old != new)).collect::<Vec<_>>());
-            }
-        }
-        problems.extend(self.check_bodies(now));
-        problems.into_iter().map(|(problem, sample)| format!("{problem} (with the sample `{sample}`)")).collect()
+        let mut told = BTreeSet::new();
+        let problems = looks.flat_map(|look| self.check_look(&look, now));
+        let new = problems.filter(|(problem, _)| told.insert(mistake(problem).to_owned()));
+        new.map(|(problem, sample)| format!("{problem} (with the sample `{sample}`)")).collect()
     }
 
     /// What fails first of each kind of message, with the sample that shows it.
@@ -263,6 +278,11 @@ impl Renderer {
         half.copy_from_slice(&hash.finalize()[..16]);
         format!("{:032x}", u128::from_be_bytes(half))
     }
+}
+
+/// The place in a template, and the words for what is wrong there: what may follow is of one message only.
+fn mistake(failure: &str) -> &str {
+    failure.match_indices(": ").nth(1).map_or(failure, |(end, _)| &failure[..end])
 }
 
 fn wrap(context: &impl Serialize) -> Result<handlebars::Context, String> {

@@ -143,9 +143,73 @@ fn check_tries_templates_and_runs_the_tests_of_the_configuration() {
     configure(folder.path(), &format!("{SMALL}templates: mine\n{tests}"));
     let ended = run(folder.path(), &["check"]);
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("call.missed.subject.txt"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("tests[1]: expected [mail]"), "{}", ended.stderr);
-    assert!(!ended.stderr.contains("tests[0]"), "{}", ended.stderr);
+    insta::assert_snapshot!(ended.stderr, @"
+    error: ./config.yaml:8:12: templates: mine/tr/email/call.missed.subject.txt.hbs:1:1: there is no variable `caller.numbr` (with the sample `full`)
+    error: ./config.yaml:11:5: tests[1]: expected [mail], but [crm, mail, slack] would be told by routes[0]; not expected: crm, slack
+    ");
+}
+
+#[test]
+fn check_tells_each_mistake_of_a_template_once_with_the_key_that_names_it() {
+    let folder = small();
+    let templates = folder.path().join("mine/en/slack");
+    fs::create_dir_all(&templates).unwrap();
+    fs::write(templates.join("missed.json.hbs"), "{}").unwrap();
+    fs::write(templates.join("call.missed.json.hbs"), "{{#if who}}").unwrap();
+    fs::write(folder.path().join("b.hbs"), "{\n\"t\": \"{{titel}}\"}").unwrap();
+    fs::write(folder.path().join("c.hbs"), "{\"t\": {{caller.display}}}").unwrap();
+    let hook = |name: &str, template: &str| {
+        format!("  - {{name: {name}, type: webhook, body_template: {template}, url: 'https://crm.example.com'}}\n")
+    };
+    let hooks = [hook("one", "b.hbs"), hook("two", "b.hbs"), hook("three", "c.hbs"), hook("four", "teams")].concat();
+    configure(folder.path(), &SMALL.replace("routes:", &format!("{hooks}templates: mine\nroutes:")));
+    let told = run(folder.path(), &["check"]).stderr;
+    // All that can be replaced there.
+    let (told, rest) = told.split_once("these can be replaced: ").unwrap();
+    insta::assert_snapshot!(format!("{told}{}", rest.split_once('\n').unwrap().1), @"
+    error: ./config.yaml:6:47: channels[3].body_template: b.hbs:2:7: there is no variable `titel` (with the sample `digest`)
+    error: ./config.yaml:8:49: channels[5].body_template: c.hbs: gives no valid JSON: expected value at line 1 column 7 (with the sample `digest`)
+    error: ./config.yaml:9:48: channels[6].body_template: teams: cannot be read: No such file or directory (os error 2)
+      hint: the built-in recipe is named by `body_template: recipe:teams`
+    error: ./config.yaml:10:12: templates: mine/en/slack/call.missed.json.hbs:1:12: a block is opened and not closed
+    error: ./config.yaml:10:12: templates: mine/en/slack/missed.json.hbs: replaces no built-in template
+      hint:
+    ");
+}
+
+#[test]
+fn check_looks_at_the_templates_of_a_configuration_that_is_wrong_elsewhere() {
+    let folder = small();
+    fs::create_dir_all(folder.path().join("mine")).unwrap();
+    fs::write(folder.path().join("mine/subject.hbs"), "").unwrap();
+    fs::write(folder.path().join("b.hbs"), "{\"t\": \"{{titel}}\"}").unwrap();
+    let hook = |keys: &str| format!("  - {{type: webhook, url: 'https://crm.example.com', {keys}}}\n");
+    let hooks = [
+        hook("name: one, body_template: b.hbs, recording: perhaps"),
+        hook("name: two, body_template: [c.hbs]"),
+        hook("name: three, body_template: d.hbs, content_type: application/jsn"),
+        hook("name: four, body_template: '${NOWHERE}.hbs'"),
+        hook("name: five, body_template: e.hbs"),
+    ];
+    let yaml = SMALL.replace("routes:", &format!("{}templates: mine\ntimezone: Mars/Olympus\nroutes:", hooks.concat()));
+    configure(folder.path(), &yaml.replace("notify: [mail,", "when: {queue: '1'}, notify: [mial,"));
+    let told = run(folder.path(), &["check"]).stderr;
+    let lines: Vec<&str> = told.lines().filter(|line| !line.contains("these can be replaced")).collect();
+    insta::assert_snapshot!(lines.join("\n"), @"
+    error: ./config.yaml:6:79: channels[3].body_template: b.hbs:1:8: there is no variable `titel` (with the sample `digest`)
+    error: ./config.yaml:6:97: channels[3].recording: unknown value `perhaps`; expected one of `attach`, `link`, `none`
+    error: ./config.yaml:7:64: channels[4].body_template: expected text, found a list
+    error: ./config.yaml:8:102: channels[5].content_type: is not a content type that bodies can be made for
+      hint: application/json, application/x-www-form-urlencoded, application/xml, text/html, text/plain; always in UTF-8
+    error: ./config.yaml:9:80: channels[6].body_template: the variable `NOWHERE` is not set
+      hint: set it in the environment of ringback, or give a default: `${NOWHERE:-…}`
+    error: ./config.yaml:10:80: channels[7].body_template: e.hbs: cannot be read: No such file or directory (os error 2)
+    error: ./config.yaml:11:12: templates: mine/subject.hbs: replaces no built-in template
+    error: ./config.yaml:12:11: timezone: there is no such time zone
+      hint: an IANA name, such as Europe/Istanbul
+    error: ./config.yaml:13:40: routes[0].notify[0]: there is no channel of this name
+      hint: did you mean `mail`?
+    ");
 }
 
 #[test]

@@ -167,6 +167,7 @@ fn the_pure_modules_do_nothing_but_think() {
         "units",
         "watch/plan",
         "watch/walk",
+        "config/check/reach",
     ];
     let sources = sources();
     for module in pure {

@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 
 use super::super::problems::Findings;
 use super::super::shape::{Config, Route, When};
-use super::{escalate, known_name, not_empty};
+use super::{escalate, known_name, not_empty, reach};
 use crate::event::EventType;
 use crate::units::format_duration;
 
@@ -57,7 +57,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         }
     }
     if !findings.is_incomplete("routes") {
-        reachable(&config.routes, accounts.as_deref(), findings);
+        reach::check(&config.routes, accounts.as_deref(), findings);
     }
 }
 
@@ -148,58 +148,4 @@ fn patterns(path: &str, when: &When, findings: &mut Findings<'_>) {
             }
         }
     }
-}
-
-fn reachable(routes: &[Route], accounts: Option<&[&str]>, findings: &mut Findings<'_>) {
-    for (index, route) in routes.iter().enumerate() {
-        let earlier = routes[..index].iter().position(|earlier| {
-            !earlier.r#continue && covers(&earlier.when, &route.when, accounts.unwrap_or_default())
-        });
-        if let Some(earlier) = earlier {
-            let line = findings.place(&format!("routes[{earlier}]")).line;
-            let message =
-                format!("is never reached: routes[{earlier}] on line {line} takes every event that it matches");
-            let hint = format!("put it before routes[{earlier}], or say `continue: true` there");
-            findings.at(&format!("routes[{index}]"), message, Some(hint));
-        }
-    }
-}
-
-/// Whether there are events that no rule matches: nobody would be told of them, and nothing would say so.
-pub(crate) fn some_match_nothing(config: &Config) -> bool {
-    let accounts: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
-    let events = EventType::FIRST.iter().flat_map(|event| accounts.iter().map(move |account| (*event, *account)));
-    let mut every = events.map(|(event, account)| When {
-        event: vec![event],
-        account: vec![account.to_owned()],
-        ..When::default()
-    });
-    every.any(|when| !config.routes.iter().any(|route| covers(&route.when, &when, &accounts)))
-}
-
-/// Whether everything that `narrow` matches, `wide` surely matches too.
-fn covers(wide: &When, narrow: &When, accounts: &[&str]) -> bool {
-    let exact = |wide: &[String], narrow: &[String]| all_in(wide, narrow, |wide, narrow| wide == narrow);
-    let prefix = |wide: &[String], narrow: &[String]| all_in(wide, narrow, covers_number);
-    let every_account = !accounts.is_empty() && accounts.iter().all(|name| wide.account.iter().any(|one| one == name));
-    let every_event = EventType::FIRST.iter().all(|event| wide.event.contains(event));
-    (every_account || exact(&wide.account, &narrow.account))
-        && (every_event || all_in(&wide.event, &narrow.event, |wide, narrow| wide == narrow))
-        && exact(&wide.queue, &narrow.queue)
-        && exact(&wide.extension, &narrow.extension)
-        && prefix(&wide.number, &narrow.number)
-        && prefix(&wide.caller, &narrow.caller)
-        && (wide.withheld.is_none() || wide.withheld == narrow.withheld)
-        && exact(&wide.during, &narrow.during)
-        && exact(&wide.outside, &narrow.outside)
-}
-
-/// An empty list matches everything, so nothing but an empty list covers it.
-fn all_in<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
-    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|narrow| wide.iter().any(|wide| covers(wide, narrow))))
-}
-
-/// Compares what is written: the same number in two notations may go unnoticed, but nothing is refused wrongly.
-fn covers_number(wide: &String, narrow: &String) -> bool {
-    wide == narrow || wide.strip_suffix('*').is_some_and(|prefix| narrow.starts_with(prefix))
 }

@@ -467,6 +467,38 @@ fn routes_that_are_never_reached_are_told_with_the_one_in_the_way() {
 }
 
 #[test]
+fn routes_that_several_together_leave_nothing_or_that_ask_for_the_impossible_are_told() {
+    let text = MINIMAL.replace(
+        "  - notify: mail",
+        "  - {when: {during: office}, notify: mail}
+  - {when: {during: office, queue: \"1\"}, mute: true}
+  - {when: {outside: office, event: call.missed}, notify: mail}
+  - {when: {outside: office, event: voicemail.new}, notify: mail}
+  - {when: {withheld: true, caller: \"0532*\"}, mute: true}
+  - {when: {during: office, outside: office}, mute: true}
+  - {when: {caller: gizli}, mute: true}
+  - {when: {number: [\"0\"]}, mute: true}
+  - {when: {caller: \"\"}, mute: true}
+  - mute: true",
+    );
+    insta::assert_snapshot!(told(&format!("{text}schedules: {{office: {{}}}}\n")), @"
+    config.yaml:12:5: routes[1]: is never reached: routes[0] on line 11 takes every event that it matches
+      hint: put it before routes[0], or say `continue: true` there
+    config.yaml:15:6: routes[4].when: can never match: who withholds the number has none that `caller` could match
+      hint: remove one of the two; for either, write two rules
+    config.yaml:16:6: routes[5].when: can never match: `office` is never open and closed at once
+      hint: remove `during` or `outside`
+    config.yaml:17:6: routes[6].when: can never match: `caller` names no number
+      hint: say `withheld: true` for callers who hide theirs
+    config.yaml:18:6: routes[7].when: can never match: `number` names no number
+      hint: write the number that was called, or its beginning and a `*`
+    config.yaml:19:21: routes[8].when.caller[0]: must not be empty
+    config.yaml:20:5: routes[9]: is never reached: the rules before it take every event that it matches
+      hint: remove it, or put it before those that take what is meant for it
+    ");
+}
+
+#[test]
 fn no_wrong_type_in_the_place_of_a_secret_shows_it() {
     for secret in ["12345678901", "98765432109876543210", "1234.5678", "[hunter2]", "{hunter2: 1}", "true"] {
         for key in ["api_key: K12345678", "host: smtp.example.com"] {

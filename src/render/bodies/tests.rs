@@ -7,7 +7,7 @@ use super::super::{InDigest, Recording, notice};
 use super::*;
 use crate::body::Recipe;
 use crate::event::Closed;
-use crate::message::Message;
+use crate::message::{ChannelType, Message};
 
 fn body_of(recipe: Recipe) -> Body {
     let format = BodyFormat::of(recipe.content_type()).unwrap();
