@@ -31,7 +31,7 @@ impl Secret {
         own.iter().zip(given).fold(0, |difference, (own, given)| difference | (own ^ given)) == 0
     }
 
-    /// Whether `other`, a secret of some length, is part of it in one of its [`forms`].
+    /// Whether `other`, a secret of some length, is part of it, in whatever way it is written.
     pub fn holds(&self, other: &Self) -> bool {
         other.0.len() >= FRAGMENT && forms(&other.0).iter().any(|form| self.0.contains(form.as_str()))
     }
@@ -172,7 +172,7 @@ const FRAGMENT: usize = 8;
 pub struct Mask(Vec<Vec<char>>);
 
 impl Mask {
-    /// Masks these in every form of [`forms`].
+    /// Masks these as they are, percent-encoded, and as JSON with escaped slashes.
     pub fn of<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Self {
         let forms = secrets.into_iter().flat_map(forms);
         Self(forms.map(|form| form.chars().collect()).collect())

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Watcher;
-use super::read::FOLLOW_UP_EVERY;
 use crate::cursor::{Cursor, back};
 use crate::event::{Caller, Closed, Event, EventId, EventType, Kind, Quiet, Record, Standing};
 use crate::outbox::Delivery;
@@ -100,7 +99,7 @@ impl Watcher {
             }
             if idle && !self.open.is_empty() {
                 // Until now nothing was followed, and so the next wider read may be an hour away.
-                self.agenda.follow_up = self.agenda.follow_up.min(now.tick + FOLLOW_UP_EVERY);
+                self.agenda.follow_up = self.agenda.follow_up.min(now.tick + self.follow_up_every());
             }
         }
         if let Some(cursor) = cursor {

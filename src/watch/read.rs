@@ -15,8 +15,11 @@ use crate::pbx::{CallQuery, Page, PbxError, VoicemailQuery};
 use crate::store::StoreError;
 use crate::track;
 
-/// The wider read while announced calls are open.
-pub(super) const FOLLOW_UP_EVERY: Duration = Duration::from_secs(5 * 60);
+/// The wider read while announced calls are open: after so many regular ones, and at the latest after [`FOLLOW_UP_EVERY`].
+const FOLLOW_UP_AFTER: u32 = 10;
+
+/// See [`FOLLOW_UP_AFTER`].
+const FOLLOW_UP_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// How much longer than it is watched for the wider read looks back for an open call, which is dated by its start.
 const LONG_CALL: Duration = Duration::from_secs(2 * 3600);
@@ -100,9 +103,14 @@ impl Watcher {
             self.answered_until = Some(walk.read_at);
         }
         self.expire(now).await?;
-        let every = if self.open.is_empty() { SWEEP_EVERY } else { FOLLOW_UP_EVERY };
+        let every = if self.open.is_empty() { SWEEP_EVERY } else { self.follow_up_every() };
         self.agenda.follow_up = self.context.clock.tick() + every;
         Ok(())
+    }
+
+    /// From one wider read to the next, while something is open.
+    pub(super) fn follow_up_every(&self) -> Duration {
+        self.settings.every.saturating_mul(FOLLOW_UP_AFTER).min(FOLLOW_UP_EVERY)
     }
 
     fn wider_ask(&self, now: Timestamp) -> Ask {

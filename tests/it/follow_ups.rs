@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringback::config::{self, Config};
 use ringback::event::{DeliveryId, EventId, EventType};
 use ringback::outbox::State;
-use ringback::sim::pbx::{Endpoint, MarksRead, PbxOptions, SimCall};
+use ringback::sim::pbx::{Endpoint, Limits, MarksRead, PbxOptions, SimCall};
 use ringback::sim::receiver::{BOT_TOKEN, CHANNEL_ID, Mode, Post, Received};
 use serde_json::{Value, json};
 
@@ -309,6 +309,23 @@ async fn a_voicemail_that_somebody_has_heard_is_told_as_heard_with_the_time() {
         assert!(texts(&office.slack.received())[1].starts_with("Sesli mesaj dinlendi: "));
         assert_eq!(office.asked(Endpoint::VoicemailRecordingUrl).len(), 1, "for the end nothing is listened to");
     }
+}
+
+#[tokio::test]
+async fn who_reads_more_often_sees_sooner_that_a_caller_was_reached() {
+    let mut office = office_with(PbxOptions { limits: Limits::NONE, ..PbxOptions::default() }).await;
+    office.routes = "[{notify: crm}]".to_owned();
+    office.missed_calls = "every: 1s, grace: 1s".to_owned();
+    office.account = ", limits: {cdrs: 600, voicemails: 600}".to_owned();
+    let running = office.run().await;
+    office.miss("c1");
+    office.pass_until(&running, MINUTE, SECOND, || office.webhook.accepted() == 1).await.unwrap();
+    office.pbx.add_call(SimCall::answered("c2", office.now(), SECOND));
+    let told = || office.webhook.accepted() == 2;
+    let took = office.pass_until(&running, MINUTE, SECOND, told).await;
+    running.stop().await;
+    assert!(took.is_some_and(|took| took <= 15 * SECOND), "{took:?}");
+    assert_eq!(office.told(), ["call.missed c1", "call.returned c1"]);
 }
 
 #[tokio::test]
