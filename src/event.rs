@@ -5,10 +5,14 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 
+pub use self::ids::{DeliveryId, EventId};
+pub use self::record::{Audio, CallFacts, Direction, Record};
 use crate::private::{PersonName, PhoneNumber};
+
+mod ids;
+mod record;
 
 /// The two things that are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -169,105 +173,6 @@ pub struct Called {
     /// The name of the queue, when `queue` is its number and the PBX was asked for names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_name: Option<PersonName>,
-}
-
-/// Which way a call went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From outside.
-    Inbound,
-    /// To outside.
-    Outbound,
-    /// Between extensions.
-    Internal,
-}
-
-/// Whether there is audio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audio {
-    /// Nothing was recorded, or not yet.
-    None,
-    /// A recording is there.
-    Present,
-    /// There was one; asking for it would be useless.
-    Deleted,
-}
-
-/// One row of the PBX, understood. Made by `pbx::wire` only; every doubtful field has been settled there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Call or voicemail.
-    pub kind: Kind,
-    /// The PBX's id of the call. Opaque: the vendor's own sample is not a valid UUID.
-    pub uuid: String,
-    /// Always inbound for voicemails.
-    pub direction: Direction,
-    /// Who called.
-    pub caller: Caller,
-    /// The extension that called, when the call came from one.
-    pub calling_extension: Option<String>,
-    /// What they called.
-    pub called: Called,
-    /// When the call began; falls back on the other stamps when broken.
-    pub started_at: Timestamp,
-    /// When somebody or something (a menu, a queue) picked up.
-    pub answered_at: Option<Timestamp>,
-    /// When the call ended. `None` while it goes on, and when the stamp is missing.
-    pub ended_at: Option<Timestamp>,
-    /// Whole length in seconds.
-    pub duration: Option<u32>,
-    /// Seconds in the queue.
-    pub queue_wait: Option<u32>,
-    /// The PBX's Turkish text, as it is. Not to be decided by.
-    pub result: Option<String>,
-    /// The PBX's own mark. The truth about being missed.
-    pub missed: bool,
-    /// The call by which it was returned.
-    pub return_uuid: Option<String>,
-    /// Whether there is audio.
-    pub audio: Audio,
-    /// When a voicemail was heard.
-    pub read_at: Option<Timestamp>,
-}
-
-/// What a call says that the voicemail which was left in it does not.
-#[derive(Debug, Clone, Copy)]
-pub struct CallFacts<'a> {
-    /// Who called.
-    pub caller: &'a Caller,
-    /// What they called.
-    pub called: &'a Called,
-    /// Seconds in the queue.
-    pub queue_wait: Option<u32>,
-    /// The PBX's text for how it ended.
-    pub result: Option<&'a str>,
-}
-
-impl Record {
-    /// For the voicemail of the same call.
-    pub fn as_facts(&self) -> CallFacts<'_> {
-        let Self { caller, called, queue_wait, result, .. } = self;
-        CallFacts { caller, called, queue_wait: *queue_wait, result: result.as_deref() }
-    }
-
-    /// The end of the call, as well as it is known.
-    pub fn end(&self) -> Timestamp {
-        self.end_since(self.started_at)
-    }
-
-    /// The same for a call that is known to have begun at `started_at`: a row without any stamp is dated by when it was
-    /// read, anew each time. An end before the start is a broken stamp, which would make a call of today one of long ago.
-    pub fn end_since(&self, started_at: Timestamp) -> Timestamp {
-        self.ended_at.filter(|ended_at| *ended_at >= started_at).unwrap_or_else(|| {
-            let length = jiff::SignedDuration::from_secs(self.duration.unwrap_or(0).into());
-            started_at.saturating_add(length).unwrap_or(started_at)
-        })
-    }
-
-    /// Whether this leg was answered by a person, as far as the row tells: not marked missed, and picked up.
-    pub fn answered(&self) -> bool {
-        self.kind == Kind::Call && !self.missed && self.answered_at.is_some()
-    }
 }
 
 /// What is remembered of one call or voicemail: one stored row, by its id.
@@ -484,150 +389,6 @@ impl Closed {
             Self::Voicemail | Self::Expired | Self::ByHand => false,
         }
     }
-}
-
-/// Defines an id of 128 bits, printed as a prefix and 32 hex digits, and stored so.
-macro_rules! id_type {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name([u8; 16]);
-
-        impl $name {
-            /// The id of these bytes.
-            pub fn from_bytes(bytes: [u8; 16]) -> Self {
-                Self(bytes)
-            }
-
-            /// The raw bytes, for keys.
-            pub fn bytes(&self) -> &[u8; 16] {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = [0_u8; $prefix.len() + 32];
-                f.write_str(hex_id($prefix, &self.0, &mut text))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                parse_hex_id($prefix, text)
-                    .map(Self)
-                    .ok_or_else(|| format!("`{text}` is not an id: expected {} and 32 hex digits", $prefix))
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut text = [0_u8; $prefix.len() + 32];
-                serializer.serialize_str(hex_id($prefix, &self.0, &mut text))
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
-
-id_type! {
-    /// Names an event, the same on every replica and after a lost store.
-    EventId, "evt_"
-}
-id_type! {
-    /// Names a delivery: one event for one channel, over any number of attempts.
-    DeliveryId, "dlv_"
-}
-
-impl EventId {
-    /// The id of `event` about the call or voicemail `uuid` of `account`.
-    pub fn derive(account: &str, event: EventType, uuid: &str) -> Self {
-        Self(digest(&[account, event.as_str(), uuid]))
-    }
-}
-
-impl DeliveryId {
-    /// The id under which `channel` is told of `event` about `uuid` of `account`.
-    pub fn derive(account: &str, event: EventType, uuid: &str, channel: &str) -> Self {
-        Self(digest(&[account, event.as_str(), uuid, channel]))
-    }
-
-    /// The same of an `event` that a channel may be told several times: from the second `turn` on, that counts too.
-    pub fn of_turn(account: &str, event: EventType, uuid: &str, channel: &str, turn: u32) -> Self {
-        match turn {
-            0 | 1 => Self::derive(account, event, uuid, channel),
-            turn => Self(digest(&[account, event.as_str(), uuid, channel, &turn.to_string()])),
-        }
-    }
-
-    /// The id of a notice about ringback itself, of whatever makes it this one.
-    pub fn of_notice(parts: &[&str]) -> Self {
-        Self(digest(&[&["notice"], parts].concat()))
-    }
-}
-
-impl DeliveryId {
-    /// The id of the digest that tells these deliveries together: the same for the same ones, in whatever order.
-    pub fn together(deliveries: &[Self]) -> Self {
-        let mut ids: Vec<String> = deliveries.iter().map(Self::to_string).collect();
-        ids.sort_unstable();
-        let parts: Vec<&str> = std::iter::once("digest").chain(ids.iter().map(String::as_str)).collect();
-        Self(digest(&parts))
-    }
-}
-
-/// Every part is preceded by its length, so that no two lists of parts read alike.
-fn digest(parts: &[&str]) -> [u8; 16] {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    let mut id = [0; 16];
-    id.copy_from_slice(&hash.finalize()[..16]);
-    id
-}
-
-fn hex_id<'t>(prefix: &str, bytes: &[u8; 16], text: &'t mut [u8]) -> &'t str {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    text[..prefix.len()].copy_from_slice(prefix.as_bytes());
-    for (pair, byte) in text[prefix.len()..].chunks_exact_mut(2).zip(bytes) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
-    }
-    // Prefix and hex digits are ASCII.
-    std::str::from_utf8(text).unwrap_or_default()
-}
-
-fn parse_hex_id(prefix: &str, text: &str) -> Option<[u8; 16]> {
-    let hex = text.strip_prefix(prefix)?.as_bytes();
-    if hex.len() != 32 {
-        return None;
-    }
-    let mut id = [0; 16];
-    for (byte, pair) in id.iter_mut().zip(hex.chunks_exact(2)) {
-        let digit = |c: u8| match c {
-            b'0'..=b'9' => Some(c - b'0'),
-            b'a'..=b'f' => Some(c - b'a' + 10),
-            _ => None,
-        };
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(id)
 }
 
 #[cfg(test)]
