@@ -33,14 +33,14 @@ impl Watcher {
         if self.source.kind != Kind::Voicemail {
             return Ok(());
         }
-        let mut told: Vec<&mut Arc<Event>> = events
+        let told: Vec<&mut Arc<Event>> = events
             .iter_mut()
             .filter(|event| event.standing == Standing::Waiting && self.is_due(event, read_at))
             .collect();
         let ids: Vec<_> = told.iter().map(|event| track::call_of(event)).collect();
         let calls = self.context.store.events(&ids).await?;
         let mut unknown = Vec::new();
-        for (event, call) in told.drain(..).zip(calls) {
+        for (event, call) in told.into_iter().zip(calls) {
             match call {
                 Some(call) => track::complete(Arc::make_mut(event), &call.as_facts()),
                 None if !track::is_old_news(event, &self.settings.rules) => unknown.push(event),

@@ -217,20 +217,17 @@ impl Watcher {
     /// Until a tick. While the PBX cannot be read, what has waited for it long enough is told meanwhile: the next try may be
     /// minutes away.
     async fn wait_or_tell(&mut self, until: Duration) {
+        if self.failures == 0 {
+            return self.wait(until).await;
+        }
         let now = self.context.clock.moment();
-        let patience = self.patience();
-        let overdue = self.open.values().filter_map(|event| track::next_at(event, &self.settings.rules)).min();
-        let overdue =
-            overdue.map(|at| Duration::try_from(ahead(at, patience).duration_since(now.at)).unwrap_or_default());
+        let due = self.open.values().filter_map(|event| track::next_at(event, &self.settings.rules));
         // What is overdue already was tried, and is tried again with the next read.
-        match overdue.filter(|wait| self.failures > 0 && !wait.is_zero()).map(|wait| now.tick + wait) {
-            Some(overdue) if overdue < until => {
-                self.wait(overdue).await;
-                if self.context.clock.tick() >= overdue {
-                    self.announce_unconfirmed().await;
-                }
-            }
-            _ => self.wait(until).await,
+        let overdue = due.map(|at| ahead(at, self.patience())).filter(|at| *at > now.at).min();
+        let overdue = overdue.map(|at| now.tick + Duration::try_from(at.duration_since(now.at)).unwrap_or_default());
+        self.wait(overdue.map_or(until, |overdue| overdue.min(until))).await;
+        if overdue.is_some_and(|overdue| overdue < until && overdue <= self.context.clock.tick()) {
+            self.announce_unconfirmed().await;
         }
     }
 
